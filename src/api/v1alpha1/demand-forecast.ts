@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Type } from '@sinclair/typebox';
+import type { Static, TSchema } from '@sinclair/typebox';
+import type { Condition } from '../conditions.ts';
+import { cel, durationPattern, listMap, milliQuantity, oneOf, quantity, time } from './schema.ts';
+
+/** Models that `spec.models` may name. */
+export const modelNames = ['naive', 'drift', 'seasonal-naive', 'seasonal-profile', 'level-corrected'] as const;
+export type ModelName = (typeof modelNames)[number];
+
+const scaleTargetRef = Type.Object(
+  {
+    apiVersion: oneOf(['apps/v1'], { default: 'apps/v1', description: 'API version of the target.' }),
+    kind: oneOf(['Deployment', 'StatefulSet'], { description: 'Kind of the target.' }),
+    name: Type.String({ minLength: 1, maxLength: 253, description: 'Name of the target, in the same namespace.' }),
+  },
+  { description: 'The workload whose demand is forecast; the same reference as in the HPA.' },
+);
+
+const prometheus = Type.Object(
+  {
+    query: Type.String({
+      minLength: 1,
+      maxLength: 4096,
+      description: 'PromQL that gives one series: the total demand of the target, not an average per pod.',
+    }),
+    serverRef: Type.String({
+      default: 'default',
+      maxLength: 63,
+      description: "Name of a Prometheus server in Headstart's configuration.",
+    }),
+  },
+  { description: 'Demand from Prometheus.' },
+);
+
+const spec = Type.Object(
+  {
+    scaleTargetRef,
+    source: Type.Object({ prometheus }, { description: 'Where demand is read.' }),
+    capacityPerReplica: quantity({
+      description: 'Demand that one ready replica carries, in the unit of the query.',
+      ...cel({
+        rule: "type(self) == int ? int(self) > 0 : quantity(string(self)).isGreaterThan(quantity('0'))",
+        message: 'capacityPerReplica must be greater than 0',
+      }),
+    }),
+    mode: oneOf(['Preview', 'Auto'], {
+      default: 'Preview',
+      description: 'Preview publishes observed demand and shows the forecast; Auto publishes the larger of both.',
+    }),
+    gate: Type.Optional(
+      Type.Object(
+        {
+          override: Type.Boolean({ default: false, description: 'Allow Auto without proof on the own history.' }),
+        },
+        { description: 'What Auto needs to have proved.' },
+      ),
+    ),
+    lead: Type.String({
+      default: 'auto',
+      maxLength: 20,
+      pattern: `^(auto|${durationPattern})$`,
+      description: "How far ahead to scale: auto (measured from the target's own pods) or a duration from 15s to 30m.",
+    }),
+    quantile: Type.String({
+      default: '0.7',
+      maxLength: 8,
+      pattern: '^0\\.[0-9]{1,5}$',
+      description: 'Quantile of the maximum of demand over the look-ahead that is published, from 0.3 to 0.995.',
+      ...cel({
+        rule: 'double(self) >= 0.3 && double(self) <= 0.995',
+        message: 'quantile must be from 0.3 to 0.995',
+      }),
+    }),
+    history: Type.Object(
+      {
+        window: Type.String({
+          default: '14d',
+          maxLength: 20,
+          pattern: `^${durationPattern}$`,
+          description: 'History that models are fitted on, from 2h to 28d.',
+        }),
+      },
+      { default: {}, description: 'History.' },
+    ),
+    timeZone: Type.String({
+      default: 'UTC',
+      maxLength: 64,
+      description: 'IANA time zone in which days and weeks are counted.',
+    }),
+    models: Type.Optional(
+      Type.Array(oneOf(modelNames, {}), {
+        minItems: 1,
+        maxItems: modelNames.length,
+        'x-kubernetes-list-type': 'set',
+        description: 'Models that may be used; default all.',
+      }),
+    ),
+    staleAfter: Type.String({
+      default: '3m',
+      maxLength: 20,
+      pattern: `^${durationPattern}$`,
+      description: 'Age at which an observation counts as stale.',
+    }),
+  },
+  {
+    ...cel({
+      rule: "self.mode != 'Auto' || (has(self.gate) && self.gate.override)",
+      message: 'mode Auto needs gate.override: true; the gate that proves the gain first is not available yet',
+      fieldPath: '.mode',
+    }),
+  },
+);
+
+const forecast = Type.Object(
+  {
+    issuedAt: time('When the forecast was made.'),
+    startTime: time('The minute that values[0] is for.'),
+    stepSeconds: Type.Integer({ minimum: 1, description: 'Seconds between values.' }),
+    quantile: Type.String({ maxLength: 8, description: 'The published quantile.' }),
+    atLead: milliQuantity('Median of demand one lead time after issuedAt; for people.'),
+    values: Type.Array(Type.String({ maxLength: 20 }), {
+      maxItems: 120,
+      'x-kubernetes-list-type': 'atomic',
+      description: 'The value to publish at each step: the quantile of the maximum of demand over the look-ahead.',
+    }),
+  },
+  { description: 'What is to be published over the next hour.' },
+);
+
+const candidate = Type.Object({
+  name: Type.String({ maxLength: 63 }),
+  loss: Type.String({
+    maxLength: 24,
+    description: 'Mean pinball loss of the maximum over the lead, in units of demand.',
+  }),
+});
+
+const condition = Type.Object({
+  type: Type.String({ maxLength: 316 }),
+  status: oneOf(['True', 'False', 'Unknown'], {}),
+  observedGeneration: Type.Integer({ minimum: 0 }),
+  lastTransitionTime: time(''),
+  reason: Type.String({ minLength: 1, maxLength: 1024 }),
+  message: Type.String({ maxLength: 32_768 }),
+});
+
+const optional = <T extends TSchema>(schema: T) => Type.Optional(schema);
+const status = Type.Object({
+  observedGeneration: optional(Type.Integer({ description: 'Generation of the spec that was last acted on.' })),
+  observed: optional(
+    Type.Object(
+      { value: milliQuantity('Demand.'), time: time('When it was observed.') },
+      { description: 'The last observation.' },
+    ),
+  ),
+  forecast: optional(forecast),
+  hpa: optional(
+    Type.Object(
+      {
+        name: Type.String({ maxLength: 253, description: 'The HPA that reads predicted_demand.' }),
+        targetAverageValue: Type.String({ maxLength: 24, description: 'Its target.' }),
+        utilization: Type.String({ maxLength: 8, description: 'Target divided by capacityPerReplica.' }),
+      },
+      { description: 'The HPA that uses the metric.' },
+    ),
+  ),
+  lead: optional(
+    Type.Object(
+      {
+        p50: Type.String({ maxLength: 20, description: 'Median time from decision to Ready.' }),
+        p90: Type.String({ maxLength: 20, description: 'The lead that is planned with.' }),
+        samples: Type.Integer({ description: 'Pods measured.' }),
+        source: oneOf(['Measured', 'Default', 'Spec'], { description: 'Where the lead comes from.' }),
+      },
+      { description: 'Time from a decision to ready pods.' },
+    ),
+  ),
+  accuracy: optional(
+    Type.Object(
+      {
+        coverage: Type.String({ maxLength: 8, description: 'Share of maxima at or below the published quantile.' }),
+        pinballSkill: Type.String({ maxLength: 8, description: '1 - loss / loss of the seasonal naive.' }),
+        bias: Type.String({ maxLength: 24, description: 'Mean of forecast median minus actual, in units of demand.' }),
+        scores: Type.Integer({ description: 'Forecasts that have come due.' }),
+      },
+      { description: 'How good the forecasts were that have come due.' },
+    ),
+  ),
+  model: optional(
+    Type.Object(
+      {
+        name: Type.String({ maxLength: 63, description: 'The model in use.' }),
+        since: time('Since when.'),
+        candidates: Type.Array(candidate, {
+          maxItems: 20,
+          'x-kubernetes-list-type': 'atomic',
+          description: 'The contest, best first.',
+        }),
+      },
+      { description: 'The model in use.' },
+    ),
+  ),
+  history: optional(
+    Type.Object(
+      {
+        have: Type.String({ maxLength: 20 }),
+        need: Type.String({ maxLength: 20 }),
+        readyAt: optional(time('When there will be enough, if nothing is missing.')),
+      },
+      { description: 'History that there is and that forecasting needs.' },
+    ),
+  ),
+  conditions: optional(listMap(condition, ['type'], { maxItems: 16 })),
+});
+
+/** The schema that validation, types, defaults and the CRD come from. */
+export const demandForecastSchema = Type.Object(
+  { spec, status: Type.Optional(status) },
+  {
+    description: "Forecasts a workload's demand and publishes it as the external metric predicted_demand.",
+    ...cel({
+      rule: 'self.metadata.name.size() <= 63',
+      message: 'metadata.name must be no longer than 63 characters: it is the value of the label forecast',
+    }),
+  },
+);
+
+export type DemandForecastSpec = Static<typeof spec>;
+export type DemandForecastStatus = Omit<Static<typeof status>, 'conditions'> & { conditions?: Condition[] };
+
+/** A DemandForecast as the apiserver gives it. */
+export interface DemandForecast {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly uid: string;
+    readonly generation: number;
+    readonly resourceVersion: string;
+    readonly creationTimestamp: string;
+    readonly deletionTimestamp?: string;
+  };
+  readonly spec: DemandForecastSpec;
+  readonly status?: DemandForecastStatus;
+}
+
+/** A column of `kubectl get`. */
+export interface PrinterColumn {
+  readonly name: string;
+  readonly type: 'string' | 'integer' | 'date';
+  readonly jsonPath: string;
+  readonly description: string;
+  readonly priority?: number;
+}
+
+/** Everything the CRD needs besides the schema. */
+export const demandForecastCrd = {
+  kind: 'DemandForecast',
+  plural: 'demandforecasts',
+  singular: 'demandforecast',
+  shortNames: ['df'],
+  columns: [
+    { name: 'Mode', type: 'string', jsonPath: '.spec.mode', description: 'Preview or Auto' },
+    { name: 'Observed', type: 'string', jsonPath: '.status.observed.value', description: 'Demand now' },
+    { name: 'AtLead', type: 'string', jsonPath: '.status.forecast.atLead', description: 'Demand one lead time ahead' },
+    { name: 'Lead', type: 'string', jsonPath: '.status.lead.p90', description: 'Start-up time that is planned with' },
+    { name: 'Model', type: 'string', jsonPath: '.status.model.name', description: 'Model in use' },
+    {
+      name: 'Coverage',
+      type: 'string',
+      jsonPath: '.status.accuracy.coverage',
+      description: 'Share of maxima below the quantile',
+    },
+    {
+      name: 'HPA',
+      type: 'string',
+      jsonPath: '.status.hpa.name',
+      description: 'HPA that reads the metric',
+      priority: 1,
+    },
+    {
+      name: 'Status',
+      type: 'string',
+      jsonPath: '.status.conditions[?(@.type=="Publishing")].reason',
+      description: 'What predicted_demand says',
+    },
+    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Age' },
+  ] satisfies PrinterColumn[],
+} as const;

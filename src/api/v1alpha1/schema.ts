@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Type } from '@sinclair/typebox';
+import type { TSchema } from '@sinclair/typebox';
+
+/** A CEL rule of a CRD (x-kubernetes-validations). */
+export interface CelRule {
+  readonly rule: string;
+  readonly message: string;
+  readonly fieldPath?: string;
+}
+
+/** The rules as the schema keyword that Kubernetes reads. */
+export function cel(...rules: readonly CelRule[]): Record<string, unknown> {
+  return { 'x-kubernetes-validations': rules };
+}
+
+/** A string out of a closed list. */
+export function oneOf<const T extends readonly string[]>(values: T, options: Record<string, unknown>) {
+  return Type.Unsafe<T[number]>({ type: 'string', enum: [...values], ...options });
+}
+
+/** A Kubernetes Quantity: an integer, or a string such as 500m. */
+export function quantity(options: Record<string, unknown>) {
+  return Type.Unsafe<string | number>({
+    anyOf: [{ type: 'integer' }, { type: 'string' }],
+    'x-kubernetes-int-or-string': true,
+    pattern: '^[0-9]+(\\.[0-9]+)?(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?[0-9]+)?$',
+    ...options,
+  });
+}
+
+/** A quantity as Headstart writes it: always a string, in integer milli. */
+export const milliQuantity = (description: string) => Type.String({ description, maxLength: 20 });
+
+/** An RFC 3339 time. */
+export const time = (description: string) => Type.String({ format: 'date-time', description });
+
+/** A Prometheus-style duration. */
+export const durationPattern = '([0-9]+(ms|s|m|h|d|w))+';
+
+/** A map-like list: server-side apply merges it by key. */
+export function listMap<T extends TSchema>(items: T, keys: readonly string[], options: Record<string, unknown>) {
+  return Type.Array(items, {
+    'x-kubernetes-list-type': 'map',
+    'x-kubernetes-list-map-keys': keys,
+    ...options,
+  });
+}

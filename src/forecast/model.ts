@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { TimeSeries } from '../series/time-series.ts';
+
+/** What a model may know besides the history. */
+export interface FitContext {
+  /** IANA zone in which days and weeks are counted. */
+  readonly timeZone: string;
+}
+
+/** A refusal to fit, with what the model has and what it needs, in words a person can act on. */
+export interface CannotFit {
+  readonly kind: 'cannot-fit';
+  readonly reason: 'TooLittleHistory' | 'TooManyGaps' | 'NotFinite';
+  readonly have: string;
+  readonly need: string;
+}
+
+/** What a human may want to see of a fitted model. */
+export interface ModelDescription {
+  readonly name: string;
+  readonly parameters: Readonly<Record<string, number | string>>;
+}
+
+/** An unfitted model cannot predict: fitting gives another type. */
+export interface Model {
+  readonly name: string;
+  /** History is demand per step, NaN for gaps; the returned model stands just after its last point. */
+  fit(history: TimeSeries, context: FitContext): FittedModel | CannotFit;
+}
+
+/** A model that stands at a point in time and predicts from there. */
+export interface FittedModel {
+  readonly kind: 'fitted';
+  /** Takes the next point on the grid (NaN for a gap) and moves one step on. */
+  update(value: number): void;
+  /** Point forecasts for the next `horizon` steps: finite, and not negative when the history never was. */
+  predict(horizon: number): Float64Array;
+  describe(): ModelDescription;
+}
