@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+import { parseArgs } from 'node:util';
+import { parseDurationSeconds } from './base/duration.ts';
+import { errorMessage, invalidInput } from './base/errors.ts';
+import { logLevels } from './observability/logger.ts';
+import type { LogLevel } from './observability/logger.ts';
+
+export const roles = ['all', 'metrics', 'forecaster'] as const;
+export type Role = (typeof roles)[number];
+
+/** What `headstart serve` runs with; made once, never changed. */
+export interface Config {
+  readonly role: Role;
+  readonly kubeconfig: string | undefined;
+  readonly bindAddress: string;
+  readonly securePort: number;
+  readonly operationsPort: number;
+  readonly namespace: string;
+  readonly identity: string;
+  readonly serviceName: string;
+  readonly certificateSecret: string;
+  readonly prometheusServers: ReadonlyMap<string, string>;
+  readonly syncPeriodSeconds: number;
+  readonly shutdownDelaySeconds: number;
+  readonly logLevel: LogLevel;
+}
+
+interface Flag<T> {
+  readonly env: string;
+  readonly fallback: string;
+  readonly help: string;
+  readonly parse: (text: string, where: string) => T;
+}
+
+const text = (value: string): string => value;
+
+const flags = {
+  role: flag('all', 'What this process does: all, metrics (external metrics API) or forecaster.', parseOneOf(roles)),
+  kubeconfig: { ...flag('', 'Kubeconfig file; default in-cluster.', text), env: 'KUBECONFIG' },
+  'bind-address': flag('0.0.0.0', 'Address that both servers listen on.', text),
+  'secure-port': flag('10250', 'Port of the external metrics API (TLS).', parsePort),
+  'operations-port': flag('8080', 'Port of /metrics, /livez and /readyz (plain HTTP); 0 picks a free one.', parsePort),
+  namespace: { ...flag('headstart-system', 'Namespace that Headstart runs in.', text), env: 'POD_NAMESPACE' },
+  identity: { ...flag('', 'Name of this replica; default the host name.', text), env: 'POD_NAME' },
+  'service-name': flag('headstart-metrics', 'Service in front of the external metrics API.', text),
+  'certificate-secret': flag('headstart-serving-certificate', 'Secret that holds the serving certificate.', text),
+  'prometheus-servers': flag(
+    'default=http://prometheus.monitoring.svc:9090',
+    'Prometheus servers that serverRef may name: NAME=URL[,NAME=URL…].',
+    parseServers,
+  ),
+  'sync-period': flag('60s', 'Time between two looks at each DemandForecast, from 5s to 5m.', parseRange(5, 300)),
+  'shutdown-delay': flag('15s', 'Time to stay up, unready, after SIGTERM, from 0s to 60s.', parseRange(0, 60)),
+  'log-level': flag('info', 'debug, info, warn or error.', parseOneOf(logLevels)),
+} as const satisfies Record<string, Flag<unknown>>;
+
+type FlagName = keyof typeof flags;
+
+/** The flags of `headstart serve` for --help; the environment variable of each is in parentheses. */
+export function serveFlagsHelp(): string {
+  return Object.entries<Flag<unknown>>(flags)
+    .map(([name, { env, fallback, help }]) => {
+      const standard = fallback === '' ? '' : ` [default ${fallback}]`;
+      return `  --${name}\n        ${help}${standard} (${env === '' ? environmentName(name) : env})`;
+    })
+    .join('\n');
+}
+
+/**
+ * Flags win over the environment, the environment over the defaults.
+ * @returns the configuration, or every error there is
+ */
+export function parseConfig(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  hostName: string,
+): Config | { readonly errors: readonly string[] } {
+  const errors: string[] = [];
+  const given = parseFlags(argv, errors);
+  const value = <N extends FlagName>(name: N): ReturnType<(typeof flags)[N]['parse']> | undefined => {
+    const { env: ownEnv, fallback, parse } = flags[name] as Flag<ReturnType<(typeof flags)[N]['parse']>>;
+    const variable = ownEnv === '' ? environmentName(name) : ownEnv;
+    const where = given[name] === undefined ? (env[variable] === undefined ? `--${name}` : variable) : `--${name}`;
+    try {
+      return parse(given[name] ?? env[variable] ?? fallback, where);
+    } catch (error) {
+      errors.push(errorMessage(error));
+      return undefined;
+    }
+  };
+  const config = {
+    role: value('role'),
+    kubeconfig: value('kubeconfig') || undefined,
+    bindAddress: value('bind-address'),
+    securePort: value('secure-port'),
+    operationsPort: value('operations-port'),
+    namespace: value('namespace'),
+    identity: value('identity') || hostName,
+    serviceName: value('service-name'),
+    certificateSecret: value('certificate-secret'),
+    prometheusServers: value('prometheus-servers'),
+    syncPeriodSeconds: value('sync-period'),
+    shutdownDelaySeconds: value('shutdown-delay'),
+    logLevel: value('log-level'),
+  };
+  return errors.length > 0 ? { errors } : (config as Config);
+}
+
+function flag<T>(fallback: string, help: string, parse: (text: string, where: string) => T): Flag<T> {
+  return { env: '', fallback, help, parse };
+}
+
+function environmentName(name: string): string {
+  return `HEADSTART_${name.replaceAll('-', '_').toUpperCase()}`;
+}
+
+function parseFlags(argv: readonly string[], errors: string[]): Partial<Record<string, string>> {
+  const options = Object.fromEntries(Object.keys(flags).map((name) => [name, { type: 'string' as const }]));
+  try {
+    return parseArgs({ args: [...argv], options, allowPositionals: false }).values;
+  } catch (error) {
+    errors.push(`${errorMessage(error)} (see headstart serve --help)`);
+    return {};
+  }
+}
+
+function parseOneOf<const T extends readonly string[]>(allowed: T) {
+  return (given: string, where: string): T[number] => {
+    if (!allowed.includes(given)) throw invalidInput(where, given, `one of ${allowed.join(', ')}`);
+    return given;
+  };
+}
+
+function parsePort(given: string, where: string): number {
+  const port = /^\d{1,5}$/.test(given) ? Number(given) : Number.NaN;
+  if (!(port <= 65_535)) throw invalidInput(where, given, 'a port from 0 to 65535');
+  return port;
+}
+
+function parseRange(min: number, max: number) {
+  return (given: string, where: string): number => {
+    const seconds = parseDurationSeconds(given, where);
+    if (seconds < min || seconds > max) throw invalidInput(where, given, `a duration from ${min}s to ${max}s`);
+    return seconds;
+  };
+}
+
+function parseServers(given: string, where: string): Map<string, string> {
+  const servers = new Map<string, string>();
+  for (const entry of given.split(',').map((part) => part.trim())) {
+    const [, name, url] = /^([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)=(.+)$/.exec(entry) ?? [];
+    if (name === undefined || url === undefined) {
+      throw invalidInput(where, entry, 'NAME=URL with a lower-case name, such as default=http://prometheus:9090');
+    }
+    if (servers.has(name)) throw invalidInput(where, entry, `each name once; ${name} is there twice`);
+    servers.set(name, parseUrl(url, where));
+  }
+  return servers;
+}
+
+function parseUrl(given: string, where: string): string {
+  const url = URL.parse(given);
+  if (url === null || !['http:', 'https:'].includes(url.protocol)) {
+    throw invalidInput(where, given, 'an http:// or https:// URL');
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new Error(`${where}: credentials do not belong in the URL of ${url.host}`);
+  }
+  return url.href.replace(/\/$/, '');
+}
