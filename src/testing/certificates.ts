@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { webcrypto } from 'node:crypto';
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 
@@ -49,7 +50,7 @@ export async function createAuthority(commonName: string): Promise<Authority> {
 
 async function issue(
   issuer: x509.X509Certificate,
-  signingKey: CryptoKey,
+  signingKey: webcrypto.CryptoKey,
   request: CertificateRequest,
 ): Promise<Certificate> {
   const keys = await createKeys();
@@ -86,11 +87,11 @@ export async function createSigningKeyPair(): Promise<{ readonly privatePem: str
   };
 }
 
-async function createKeys(): Promise<CryptoKeyPair> {
+async function createKeys(): Promise<webcrypto.CryptoKeyPair> {
   return await crypto.subtle.generateKey(ecdsa, true, ['sign', 'verify']);
 }
 
-async function privatePem(key: CryptoKey): Promise<string> {
+async function privatePem(key: webcrypto.CryptoKey): Promise<string> {
   const pkcs8 = await crypto.subtle.exportKey('pkcs8', key);
   return `${x509.PemConverter.encode(pkcs8, x509.PemConverter.PrivateKeyTag)}\n`;
 }
