@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import { fileURLToPath } from 'node:url';
+import { startBalancer } from './balancer.ts';
+import type { Balancer } from './balancer.ts';
+import type { ControlPlane } from './control-plane.ts';
+import { freePort } from './ports.ts';
+import { createProcessGroup, run, waitUntil } from './process.ts';
+import type { ProcessGroup, RunningProcess } from './process.ts';
+import { renderedRole, renderKustomization } from './rendering.ts';
+import type { Manifest, RenderedRole } from './rendering.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const image = 'headstart:0.1.0';
+
+/** What differs from the manifests, as a user would change it. */
+export interface InstallationOptions {
+  readonly prometheusUrl: string;
+  /** `60s`, as in the manifests, when left out. */
+  readonly syncPeriod?: string;
+  /** Added to the environment of every role's process. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly log?: (line: string) => void;
+}
+
+/** One process of a role; only where pods are simulated. */
+export interface Replica {
+  readonly name: string;
+  readonly role: RenderedRole;
+  readonly process: RunningProcess;
+  /** Port of the external metrics API; only the metrics role listens on it. */
+  readonly securePort: number;
+  readonly operationsPort: number;
+}
+
+/** Headstart, as its manifests install it. */
+export interface Installation {
+  /** The objects that were applied. */
+  readonly objects: readonly Manifest[];
+  /** The running processes of a Deployment; empty where pods are containers. */
+  replicas(deployment: 'headstart-metrics' | 'headstart-forecaster'): readonly Replica[];
+  /** Starts one more process of a Deployment. */
+  startReplica(deployment: string): Promise<Replica>;
+  /** What the processes have logged, all together. */
+  logs(): Promise<string>;
+  /** Deletes what the manifests created, as `kubectl delete -k` does; the processes end first. */
+  uninstall(): Promise<void>;
+  /** Ends the processes; the objects stay. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Applies manifests/base and waits until the external metrics API is available. Where pods are containers they run
+ * Headstart; where pods are simulated each role runs as a process of this machine, started from its Deployment's
+ * command, args and env, with a token of its ServiceAccount.
+ */
+export async function installHeadstart(
+  controlPlane: ControlPlane,
+  options: InstallationOptions,
+): Promise<Installation> {
+  const objects = await renderKustomization(controlPlane, `${root}manifests/base`);
+  const config = objects.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === 'headstart-forecaster');
+  if (config === undefined) throw new Error('ConfigMap headstart-forecaster is not in manifests/base');
+  config.data = {
+    ...config.data,
+    HEADSTART_PROMETHEUS_SERVERS: `default=${options.prometheusUrl}`,
+    ...(options.syncPeriod === undefined ? {} : { HEADSTART_SYNC_PERIOD: options.syncPeriod }),
+  };
+  return controlPlane.kind === 'built'
+    ? await installProcesses(controlPlane, objects, options)
+    : await installContainers(controlPlane, objects, options);
+}
+
+async function apply(controlPlane: ControlPlane, objects: readonly Manifest[]): Promise<void> {
+  const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
+  await controlPlane.kubectlOk(['apply', '-f', '-'], list);
+}
+
+async function uninstall(controlPlane: ControlPlane, objects: readonly Manifest[]): Promise<void> {
+  const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
+  await controlPlane.kubectlOk(['delete', '--ignore-not-found', '--timeout=60s', '-f', '-'], list);
+}
+
+async function whenAvailable(controlPlane: ControlPlane): Promise<void> {
+  const condition = '{.status.conditions[?(@.type=="Available")].status}';
+  const name = 'apiservice/v1beta1.external.metrics.k8s.io';
+  await waitUntil(
+    'the external metrics API becomes available',
+    async () => (await controlPlane.kubectlOk(['get', name, '-o', `jsonpath=${condition}`])) === 'True',
+    { timeoutMs: 90_000, intervalMs: 500 },
+  );
+}
+
+async function installContainers(
+  controlPlane: ControlPlane,
+  objects: readonly Manifest[],
+  options: InstallationOptions,
+): Promise<Installation> {
+  if (controlPlane.kindClusterName !== undefined) {
+    options.log?.('building the image');
+    for (const [program, ...args] of [
+      ['docker', 'build', '--tag', image, root],
+      ['kind', 'load', 'docker-image', image, '--name', controlPlane.kindClusterName],
+    ]) {
+      const { code, stderr } = await run(program ?? '', args);
+      if (code !== 0) throw new Error(`${program} ${args.join(' ')}: ${stderr.trim()}`);
+    }
+  }
+  await apply(controlPlane, objects);
+  await whenAvailable(controlPlane);
+  return {
+    objects,
+    replicas: () => [],
+    startReplica: () => Promise.reject(new Error('pods are containers here: scale the Deployment')),
+    logs: () =>
+      controlPlane.kubectlOk(['logs', '-n', 'headstart-system', '-l', 'app.kubernetes.io/name=headstart', '--tail=-1']),
+    uninstall: () => uninstall(controlPlane, objects),
+    stop: () => Promise.resolve(),
+  };
+}
+
+async function installProcesses(
+  controlPlane: ControlPlane,
+  objects: readonly Manifest[],
+  options: InstallationOptions,
+): Promise<Installation> {
+  const balancerPort = await freePort();
+  pointAtThisMachine(objects, balancerPort);
+  await apply(controlPlane, objects);
+  const roles = objects.filter(({ kind }) => kind === 'Deployment').map((object) => renderedRole(object, objects));
+  const group = await createProcessGroup('installation');
+  const started: Replica[] = [];
+  const startReplica = async (deployment: string): Promise<Replica> => {
+    const role = roles.find((candidate) => candidate.deployment === deployment);
+    if (role === undefined) throw new Error(`no Deployment ${deployment} in manifests/base`);
+    const replica = await startProcess({ controlPlane, group, options }, role, started.length);
+    started.push(replica);
+    return replica;
+  };
+  for (const role of roles) {
+    for (let index = 0; index < role.replicas; index += 1) await startReplica(role.deployment);
+  }
+  const endpoints = await startEndpoints(balancerPort, () =>
+    started.filter(({ role, process }) => role.deployment === 'headstart-metrics' && process.isRunning()),
+  );
+  const stop = async (): Promise<void> => {
+    await endpoints.close();
+    await Promise.all(started.map(({ process }) => process.stop()));
+    await group.stop();
+  };
+  await whenAvailable(controlPlane).catch(async (cause: unknown) => {
+    const logs = await allLogs(started);
+    await stop();
+    throw new Error(`headstart does not come up:\n${logs.slice(-4000)}`, { cause });
+  });
+  return {
+    objects,
+    replicas: (deployment) =>
+      started.filter(({ role, process }) => role.deployment === deployment && process.isRunning()),
+    startReplica,
+    logs: () => allLogs(started),
+    uninstall: async () => {
+      await stop();
+      await uninstall(controlPlane, objects);
+    },
+    stop,
+  };
+}
+
+/** A Service of type ExternalName and the balancer's port: the aggregator then dials this machine. */
+function pointAtThisMachine(objects: readonly Manifest[], port: number): void {
+  for (const object of objects) {
+    if (object.kind === 'Service') object.spec = { type: 'ExternalName', externalName: 'localhost' };
+    if (object.kind === 'APIService') {
+      const spec = object.spec as { service: Record<string, unknown> };
+      spec.service['port'] = port;
+    }
+  }
+}
+
+interface Shell {
+  readonly controlPlane: ControlPlane;
+  readonly group: ProcessGroup;
+  readonly options: InstallationOptions;
+}
+
+async function startProcess(shell: Shell, role: RenderedRole, index: number): Promise<Replica> {
+  const securePort = await freePort();
+  const operationsPort = await freePort();
+  const [program = '', ...args] = role.command;
+  const process_ = await shell.group.start({
+    name: `${role.deployment}-${index}`,
+    command: program === 'node' ? process.execPath : program,
+    args,
+    cwd: root,
+    env: {
+      ...role.env(index),
+      KUBECONFIG: await shell.controlPlane.kubeconfigForServiceAccount(role.namespace, role.serviceAccount),
+      HEADSTART_BIND_ADDRESS: '127.0.0.1',
+      HEADSTART_SECURE_PORT: String(securePort),
+      HEADSTART_OPERATIONS_PORT: String(operationsPort),
+      ...shell.options.env,
+    },
+  });
+  return { name: process_.name, role, process: process_, securePort, operationsPort };
+}
+
+/** The balancer over the replicas whose readiness probe passes, asked twice a second as the kubelet would. */
+async function startEndpoints(port: number, replicas: () => readonly Replica[]): Promise<Balancer> {
+  let ready: readonly number[] = [];
+  const probe = async (): Promise<void> => {
+    const answers = await Promise.all(
+      replicas().map(async ({ securePort }) => ({ securePort, ok: await isReady(securePort) })),
+    );
+    ready = answers.filter(({ ok }) => ok).map(({ securePort }) => securePort);
+  };
+  const timer = setInterval(() => void probe(), 500);
+  const balancer = await startBalancer(port, () => ready);
+  return {
+    port,
+    close: async () => {
+      clearInterval(timer);
+      await balancer.close();
+    },
+  };
+}
+
+async function isReady(port: number): Promise<boolean> {
+  return await new Promise((resolve) => {
+    // The kubelet does not verify the certificate of a probe either.
+    const probe = request(
+      { host: '127.0.0.1', port, path: '/readyz', rejectUnauthorized: false, timeout: 1000 },
+      (response) => {
+        response.resume();
+        resolve(response.statusCode === 200);
+      },
+    );
+    probe.once('error', () => resolve(false));
+    probe.once('timeout', () => probe.destroy());
+    probe.end();
+  });
+}
+
+async function allLogs(replicas: readonly Replica[]): Promise<string> {
+  const texts = await Promise.all(
+    replicas.map(async ({ name, process }) => `== ${name}\n${await readFile(process.logPath, 'utf8').catch(() => '')}`),
+  );
+  return texts.join('\n');
+}
