@@ -17,7 +17,9 @@ export interface CrdDescription {
  * `description` for kubectl explain and no symbols, which a JSON round trip takes care of.
  */
 export function customResourceDefinition(description: CrdDescription, schema: TSchema): Record<string, unknown> {
-  const openAPIV3Schema = JSON.parse(JSON.stringify(schema)) as { properties: Record<string, unknown> };
+  const openAPIV3Schema = JSON.parse(JSON.stringify(schema, withoutDefaulted)) as {
+    properties: Record<string, unknown>;
+  };
   openAPIV3Schema.properties = {
     apiVersion: { type: 'string' },
     kind: { type: 'string' },
@@ -45,4 +47,18 @@ export function customResourceDefinition(description: CrdDescription, schema: TS
       ],
     },
   };
+}
+
+interface ObjectSchema {
+  readonly properties?: Readonly<Record<string, { readonly default?: unknown }>>;
+  readonly required?: readonly string[];
+}
+
+/** The apiserver fills in defaults: for a user, what has one is not required. */
+function withoutDefaulted(_key: string, value: unknown): unknown {
+  const { properties, required } = (value ?? {}) as ObjectSchema;
+  if (properties === undefined || !Array.isArray(required)) return value;
+  const rest = required.filter((name) => properties[name]?.default === undefined);
+  const { required: _all, ...others } = value as Record<string, unknown>;
+  return rest.length === 0 ? others : { ...others, required: rest };
 }

@@ -2,7 +2,7 @@
 import { Type } from '@sinclair/typebox';
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Condition } from '../conditions.ts';
-import { cel, durationPattern, listMap, milliQuantity, oneOf, quantity, time } from './schema.ts';
+import { cel, durationBetween, durationPattern, listMap, milliQuantity, oneOf, quantity, time } from './schema.ts';
 
 /** Models that `spec.models` may name. */
 export const modelNames = ['naive', 'drift', 'seasonal-naive', 'seasonal-profile', 'level-corrected'] as const;
@@ -61,6 +61,7 @@ const spec = Type.Object(
       maxLength: 20,
       pattern: `^(auto|${durationPattern})$`,
       description: "How far ahead to scale: auto (measured from the target's own pods) or a duration from 15s to 30m.",
+      ...durationBetween('15s', '30m', 'lead must be auto or a duration from 15s to 30m'),
     }),
     quantile: Type.String({
       default: '0.7',
@@ -77,11 +78,15 @@ const spec = Type.Object(
         window: Type.String({
           default: '14d',
           maxLength: 20,
-          pattern: `^${durationPattern}$`,
-          description: 'History that models are fitted on, from 2h to 28d.',
+          pattern: '^[0-9]{1,3}[hd]$',
+          description: 'History that models are fitted on, in hours or days, from 2h to 28d.',
+          ...cel({
+            rule: "int(self.substring(0, self.size() - 1)) * (self.endsWith('d') ? 24 : 1) >= 2 && int(self.substring(0, self.size() - 1)) * (self.endsWith('d') ? 24 : 1) <= 672",
+            message: 'history.window must be from 2h to 28d',
+          }),
         }),
       },
-      { default: {}, description: 'History.' },
+      { default: { window: '14d' }, description: 'History that is used.' },
     ),
     timeZone: Type.String({
       default: 'UTC',
@@ -100,10 +105,12 @@ const spec = Type.Object(
       default: '3m',
       maxLength: 20,
       pattern: `^${durationPattern}$`,
-      description: 'Age at which an observation counts as stale.',
+      description: 'Age at which an observation counts as stale, from 30s to 1h.',
+      ...durationBetween('30s', '1h', 'staleAfter must be a duration from 30s to 1h'),
     }),
   },
   {
+    description: 'What is to be forecast, and how.',
     ...cel({
       rule: "self.mode != 'Auto' || (has(self.gate) && self.gate.override)",
       message: 'mode Auto needs gate.override: true; the gate that proves the gain first is not available yet',
@@ -146,73 +153,81 @@ const condition = Type.Object({
 });
 
 const optional = <T extends TSchema>(schema: T) => Type.Optional(schema);
-const status = Type.Object({
-  observedGeneration: optional(Type.Integer({ description: 'Generation of the spec that was last acted on.' })),
-  observed: optional(
-    Type.Object(
-      { value: milliQuantity('Demand.'), time: time('When it was observed.') },
-      { description: 'The last observation.' },
+const status = Type.Object(
+  {
+    observedGeneration: optional(Type.Integer({ description: 'Generation of the spec that was last acted on.' })),
+    observed: optional(
+      Type.Object(
+        { value: milliQuantity('Demand.'), time: time('When it was observed.') },
+        { description: 'The last observation.' },
+      ),
     ),
-  ),
-  forecast: optional(forecast),
-  hpa: optional(
-    Type.Object(
-      {
-        name: Type.String({ maxLength: 253, description: 'The HPA that reads predicted_demand.' }),
-        targetAverageValue: Type.String({ maxLength: 24, description: 'Its target.' }),
-        utilization: Type.String({ maxLength: 8, description: 'Target divided by capacityPerReplica.' }),
-      },
-      { description: 'The HPA that uses the metric.' },
+    forecast: optional(forecast),
+    hpa: optional(
+      Type.Object(
+        {
+          name: Type.String({ maxLength: 253, description: 'The HPA that reads predicted_demand.' }),
+          targetAverageValue: Type.String({ maxLength: 24, description: 'Its target.' }),
+          utilization: Type.String({ maxLength: 8, description: 'Target divided by capacityPerReplica.' }),
+        },
+        { description: 'The HPA that uses the metric.' },
+      ),
     ),
-  ),
-  lead: optional(
-    Type.Object(
-      {
-        p50: Type.String({ maxLength: 20, description: 'Median time from decision to Ready.' }),
-        p90: Type.String({ maxLength: 20, description: 'The lead that is planned with.' }),
-        samples: Type.Integer({ description: 'Pods measured.' }),
-        source: oneOf(['Measured', 'Default', 'Spec'], { description: 'Where the lead comes from.' }),
-      },
-      { description: 'Time from a decision to ready pods.' },
+    lead: optional(
+      Type.Object(
+        {
+          p50: Type.String({ maxLength: 20, description: 'Median time from decision to Ready.' }),
+          p90: Type.String({ maxLength: 20, description: 'The lead that is planned with.' }),
+          samples: Type.Integer({ description: 'Pods measured.' }),
+          source: oneOf(['Measured', 'Default', 'Spec'], { description: 'Where the lead comes from.' }),
+        },
+        { description: 'Time from a decision to ready pods.' },
+      ),
     ),
-  ),
-  accuracy: optional(
-    Type.Object(
-      {
-        coverage: Type.String({ maxLength: 8, description: 'Share of maxima at or below the published quantile.' }),
-        pinballSkill: Type.String({ maxLength: 8, description: '1 - loss / loss of the seasonal naive.' }),
-        bias: Type.String({ maxLength: 24, description: 'Mean of forecast median minus actual, in units of demand.' }),
-        scores: Type.Integer({ description: 'Forecasts that have come due.' }),
-      },
-      { description: 'How good the forecasts were that have come due.' },
+    accuracy: optional(
+      Type.Object(
+        {
+          coverage: Type.String({ maxLength: 8, description: 'Share of maxima at or below the published quantile.' }),
+          pinballSkill: Type.String({ maxLength: 8, description: '1 - loss / loss of the seasonal naive.' }),
+          bias: Type.String({
+            maxLength: 24,
+            description: 'Mean of forecast median minus actual, in units of demand.',
+          }),
+          scores: Type.Integer({ description: 'Forecasts that have come due.' }),
+        },
+        { description: 'How good the forecasts were that have come due.' },
+      ),
     ),
-  ),
-  model: optional(
-    Type.Object(
-      {
-        name: Type.String({ maxLength: 63, description: 'The model in use.' }),
-        since: time('Since when.'),
-        candidates: Type.Array(candidate, {
-          maxItems: 20,
-          'x-kubernetes-list-type': 'atomic',
-          description: 'The contest, best first.',
-        }),
-      },
-      { description: 'The model in use.' },
+    model: optional(
+      Type.Object(
+        {
+          name: Type.String({ maxLength: 63, description: 'The model in use.' }),
+          since: time('Since when.'),
+          candidates: Type.Array(candidate, {
+            maxItems: 20,
+            'x-kubernetes-list-type': 'atomic',
+            description: 'The contest, best first.',
+          }),
+        },
+        { description: 'The model in use.' },
+      ),
     ),
-  ),
-  history: optional(
-    Type.Object(
-      {
-        have: Type.String({ maxLength: 20 }),
-        need: Type.String({ maxLength: 20 }),
-        readyAt: optional(time('When there will be enough, if nothing is missing.')),
-      },
-      { description: 'History that there is and that forecasting needs.' },
+    history: optional(
+      Type.Object(
+        {
+          have: Type.String({ maxLength: 20 }),
+          need: Type.String({ maxLength: 20 }),
+          readyAt: optional(time('When there will be enough, if nothing is missing.')),
+        },
+        { description: 'History that there is and that forecasting needs.' },
+      ),
     ),
-  ),
-  conditions: optional(listMap(condition, ['type'], { maxItems: 16 })),
-});
+    conditions: optional(
+      listMap(condition, ['type'], { maxItems: 16, description: 'What holds, each with a reason and the numbers.' }),
+    ),
+  },
+  { description: 'What Headstart saw and did last.' },
+);
 
 /** The schema that validation, types, defaults and the CRD come from. */
 export const demandForecastSchema = Type.Object(

@@ -35,8 +35,8 @@ export const milliQuantity = (description: string) => Type.String({ description,
 /** An RFC 3339 time. */
 export const time = (description: string) => Type.String({ format: 'date-time', description });
 
-/** A Prometheus-style duration. */
-export const durationPattern = '([0-9]+(ms|s|m|h|d|w))+';
+/** A duration that CEL understands too: no days. */
+export const durationPattern = '([0-9]+(ms|s|m|h))+';
 
 /** A map-like list: server-side apply merges it by key. */
 export function listMap<T extends TSchema>(items: T, keys: readonly string[], options: Record<string, unknown>) {
@@ -45,4 +45,10 @@ export function listMap<T extends TSchema>(items: T, keys: readonly string[], op
     'x-kubernetes-list-map-keys': keys,
     ...options,
   });
+}
+
+/** Bounds of a duration; what is no duration is left to the pattern, which says it better. */
+export function durationBetween(min: string, max: string, message: string): Record<string, unknown> {
+  const within = `duration(self) >= duration('${min}') && duration(self) <= duration('${max}')`;
+  return cel({ rule: `!self.matches('^${durationPattern}$') || (${within})`, message });
 }
