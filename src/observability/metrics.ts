@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+/** What a network call came to; the word is an error code of base/errors.ts, or Success. */
+export interface CallOutcome {
+  readonly outcome: string;
+  readonly seconds: number;
+}
+
+/** Headstart's own metrics, all in one place; the prefix is `headstart_`. */
+export interface Metrics {
+  /** Answers for Prometheus, and their content type. */
+  readonly registry: Registry;
+  kubeRequest(call: CallOutcome & { readonly verb: string }): void;
+  sourceRequest(call: CallOutcome & { readonly server: string }): void;
+  metricRequest(call: { readonly metric: string; readonly code: number; readonly seconds: number }): void;
+  reconciled(call: CallOutcome & { readonly controller: string }): void;
+  leading(isLeader: boolean): void;
+}
+
+const seconds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** A registry of its own for each process, so that tests do not share counters. */
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const histogram = <const L extends readonly string[]>(name: string, help: string, labelNames: L) =>
+    new Histogram<L[number]>({ name, help, labelNames, buckets: seconds, registers: [registry] });
+  const kube = histogram('headstart_kube_request_duration_seconds', 'Requests to the apiserver, by verb and outcome.', [
+    'verb',
+    'outcome',
+  ]);
+  const source = histogram(
+    'headstart_source_request_duration_seconds',
+    'Requests to metric sources, by configured server and outcome.',
+    ['server', 'outcome'],
+  );
+  const metric = histogram(
+    'headstart_metric_request_duration_seconds',
+    'Requests to the external metrics API, by metric and status code.',
+    ['metric', 'code'],
+  );
+  const reconcile = histogram('headstart_reconcile_duration_seconds', 'Reconciliations, by controller and outcome.', [
+    'controller',
+    'outcome',
+  ]);
+  const leader = new Gauge({
+    name: 'headstart_leader',
+    help: '1 while this replica holds the Lease of the forecaster.',
+    registers: [registry],
+  });
+  return {
+    registry,
+    kubeRequest: ({ verb, outcome, seconds: took }) => kube.observe({ verb, outcome }, took),
+    sourceRequest: ({ server, outcome, seconds: took }) => source.observe({ server, outcome }, took),
+    metricRequest: ({ metric: name, code, seconds: took }) => metric.observe({ metric: name, code }, took),
+    reconciled: ({ controller, outcome, seconds: took }) => reconcile.observe({ controller, outcome }, took),
+    leading: (isLeader) => leader.set(isLeader ? 1 : 0),
+  };
+}
