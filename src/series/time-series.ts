@@ -21,3 +21,8 @@ export interface TimeSeries {
 export function endSeconds(series: TimeSeries): number {
   return series.startSeconds + series.values.length * series.stepSeconds;
 }
+
+/** The number at `index`; outside of the array NaN, the same as a gap. */
+export function at(values: Float64Array, index: number): number {
+  return values[index] ?? Number.NaN;
+}

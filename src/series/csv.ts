@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import { invalidInput } from '../base/errors.ts';
+import { parseTimestamp } from './rfc3339.ts';
+import type { Sample } from './time-series.ts';
+
+/** A series as it was read, and what had to be put right. */
+export interface ParsedSeries {
+  /** Oldest first, no two with the same timestamp. */
+  readonly samples: Sample[];
+  /** Rows whose value is empty or NaN: missing samples. */
+  readonly missing: number;
+  /** Rows that a later row with the same timestamp replaced. */
+  readonly duplicates: number;
+  /** Rows that were older than the row before them. */
+  readonly unsorted: number;
+}
+
+/**
+ * Reads `timestamp,value` rows. Timestamps are whole epoch seconds or RFC 3339. Blank lines are skipped; an empty or
+ * NaN value is a missing sample; rows may come in any order; of rows with one timestamp the last counts.
+ * @throws HeadstartError InvalidInput with the row number (the header is row 1) and `where`, the name of the input
+ */
+export function parseSeriesCsv(text: string, where: string): ParsedSeries {
+  const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/);
+  const header = (lines[0] ?? '').trim();
+  if (header.toLowerCase() !== 'timestamp,value') {
+    throw invalidInput(`${where} row 1`, header, 'the header timestamp,value');
+  }
+  const samples: Sample[] = [];
+  let missing = 0;
+  let unsorted = 0;
+  let previous = Number.NEGATIVE_INFINITY;
+  for (let index = 1; index < lines.length; index += 1) {
+    const line = lines[index] ?? '';
+    if (line.trim() === '') continue;
+    const sample = parseRow(line, `${where} row ${index + 1}`);
+    if (sample.timestamp < previous) unsorted += 1;
+    previous = sample.timestamp;
+    if (Number.isNaN(sample.value)) missing += 1;
+    else samples.push(sample);
+  }
+  if (unsorted > 0) samples.sort((a, b) => a.timestamp - b.timestamp);
+  const distinct = samples.filter((sample, index) => sample.timestamp !== samples[index + 1]?.timestamp);
+  return { samples: distinct, missing, duplicates: samples.length - distinct.length, unsorted };
+}
+
+function parseRow(line: string, where: string): Sample {
+  const cells = line.split(',');
+  if (cells.length !== 2) throw invalidInput(where, line, 'two cells, timestamp,value');
+  const timestamp = parseTimestamp((cells[0] ?? '').trim(), `${where}, timestamp`);
+  return { timestamp, value: parseValue((cells[1] ?? '').trim(), `${where}, value`) };
+}
+
+function parseValue(text: string, where: string): number {
+  if (text === '' || text.toLowerCase() === 'nan') return Number.NaN;
+  const value = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isFinite(value)) throw invalidInput(where, text, 'a finite number, or nothing for a missing sample');
+  return value;
+}
