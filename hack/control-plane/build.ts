@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { existsSync, utimesSync } from 'node:fs';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { run } from '../../src/testing/process.ts';
+import { startProgress } from '../../src/testing/progress.ts';
 
 /** Where the programs of a Kubernetes control plane are, by name. */
 export interface ControlPlaneBinaries {
@@ -118,49 +119,24 @@ async function build(importPath: string, target: string, options: BuildOptions):
   }
 }
 
-/** Seconds that count up on a terminal; elsewhere a line at the start, each 30 s and at the end. */
-function startProgress(label: string, log: Log): { end(): void } {
-  const startMs = Date.now();
-  const seconds = (): number => Math.round((Date.now() - startMs) / 1000);
-  if (process.stderr.isTTY) {
-    const show = (): boolean => process.stderr.write(`\r${label} … ${seconds()} s`);
-    show();
-    const timer = setInterval(show, 1000);
-    return {
-      end: () => {
-        clearInterval(timer);
-        process.stderr.write(`\r${label}: ${seconds()} s  \n`);
-      },
-    };
-  }
-  log(`${label} …`);
-  const timer = setInterval(() => log(`${label} … ${seconds()} s`), 30_000);
-  return {
-    end: () => {
-      clearInterval(timer);
-      log(`${label}: ${seconds()} s`);
-    },
-  };
-}
-
 /**
- * Runs `work` while holding a lock file with this process's id; the lock of a process that is gone is taken over. Should
- * two take it over at once, both build, and the renames make that harmless.
+ * Runs `work` while holding a lock file, whose time is renewed; a lock that is not is of a run that was killed, and is
+ * taken over. Should two do so at once, both build, and the renames make that harmless.
  */
 async function withLock(path: string, log: Log, work: () => Promise<void>): Promise<void> {
   let told = false;
   while (!(await tryLock(path))) {
-    const owner = Number(await readFile(path, 'utf8').catch(() => ''));
-    if (owner > 0 && !isAlive(owner)) await rm(path, { force: true });
-    else if (!told) {
-      log(`waiting for another build (process ${owner}, ${path})`);
-      told = true;
-    }
-    await delay(500);
+    if (!told) log(`waiting for another build (${path})`);
+    told = true;
+    const info = await stat(path).catch(() => undefined);
+    if (info !== undefined && Date.now() - info.mtimeMs > 20_000) await rm(path, { force: true });
+    await delay(1000);
   }
+  const renewal = setInterval(() => utimesSync(path, new Date(), new Date()), 5000);
   try {
     await work();
   } finally {
+    clearInterval(renewal);
     await rm(path, { force: true });
   }
 }
@@ -172,15 +148,6 @@ async function tryLock(path: string): Promise<boolean> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 
