@@ -34,13 +34,13 @@ export function createLifetime(signal: AbortSignal): Lifetime {
     step: async (start, undo) => {
       if (signal.aborted) throw new Interrupted();
       const running = start();
-      const kept = running.then((result) => async () => await undo?.(result));
       // A step that fails has nothing to undo; who awaits `running` gets the error.
+      const kept = running.then(
+        (result) => async () => await undo?.(result),
+        () => undefined,
+      );
       undos.push(async () => {
-        const undoStep = await Promise.race([
-          kept.catch(() => undefined),
-          delay(patienceMs, undefined, { ref: false }),
-        ]);
+        const undoStep = await Promise.race([kept, delay(patienceMs, undefined, { ref: false })]);
         await undoStep?.();
       });
       return await unlessAborted(running, signal);
