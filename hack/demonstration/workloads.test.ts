@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readdir, readFile } from 'node:fs/promises';
-import { Value } from '@sinclair/typebox/value';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { demandForecastSchema } from '../../src/api/v1alpha1/demand-forecast.ts';
@@ -10,6 +9,19 @@ import type { ExampleObject } from './workloads.ts';
 const folder = new URL('../../manifests/examples/', import.meta.url);
 const files = (await readdir(folder)).filter((name) => name.endsWith('.yaml'));
 
+interface Schema {
+  readonly properties?: Readonly<Record<string, Schema>>;
+}
+
+/** Fields of a value that its schema does not have. */
+function unknownFields(value: unknown, { properties }: Schema): string[] {
+  if (properties === undefined || typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([name, inner]) => {
+    const schema = properties[name];
+    return schema === undefined ? [name] : unknownFields(inner, schema);
+  });
+}
+
 describe('each example', () => {
   test.each(files)('%s is YAML whose DemandForecasts have only fields that there are', async (file) => {
     const documents = parseAllDocuments(await readFile(new URL(file, folder), 'utf8'));
@@ -18,11 +30,7 @@ describe('each example', () => {
       .map((document) => document.toJS() as ExampleObject)
       .filter(({ kind }) => kind === 'DemandForecast');
     expect(forecasts).not.toEqual([]);
-    for (const { spec } of forecasts) {
-      const known = Value.Default(demandForecastSchema, { spec: structuredClone(spec) });
-      expect([...Value.Errors(demandForecastSchema, known)]).toEqual([]);
-      expect(Value.Clean(demandForecastSchema, { spec: structuredClone(spec) })).toEqual({ spec });
-    }
+    expect(forecasts.flatMap(({ spec }) => unknownFields({ spec }, demandForecastSchema))).toEqual([]);
   });
 });
 
