@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from 'node:crypto';
 import { existsSync, utimesSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -48,6 +48,7 @@ export async function ensureControlPlaneBinaries(log: Log): Promise<ControlPlane
   await requireGo();
   await mkdir(dir, { recursive: true });
   await withLock(join(dir, 'lock'), log, async () => {
+    await removePartials(dir);
     const todo = missing(paths);
     for (const [index, name] of todo.entries()) {
       await build(packages[name], paths[name], { ldflags, log, position: `${index + 1} of ${todo.length}` });
@@ -96,6 +97,13 @@ async function requireGo(): Promise<void> {
       'Go is not on the PATH. Building the Kubernetes control plane needs Go 1.26 (https://go.dev/dl); ' +
         'with Docker and kind installed, or KUBECONFIG set, it is not needed.',
     );
+  }
+}
+
+/** What builds that were killed left behind. */
+async function removePartials(dir: string): Promise<void> {
+  for (const name of await readdir(dir)) {
+    if (name.endsWith('.partial')) await rm(join(dir, name), { force: true });
   }
 }
 

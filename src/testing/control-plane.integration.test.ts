@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startControlPlane } from './control-plane.ts';
+import { delimiter, dirname } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { chooseControlPlane, startControlPlane } from './control-plane.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { run, waitUntil } from './process.ts';
 
@@ -42,6 +43,10 @@ function deployment(name: string, annotations: Readonly<Record<string, string>>)
 
 beforeAll(async () => {
   cluster = await startControlPlane({ podStartupMs: 2000, podStartupJitterMs: 1000, hpaSyncPeriodSeconds: 1 });
+});
+
+afterEach(() => {
+  vi.unstubAllEnvs();
 });
 
 afterAll(async () => {
@@ -94,6 +99,27 @@ describe('the built control plane', () => {
     const refused = await cluster.kubectl(['get', 'secrets', flag]);
     expect(refused.code).toBe(1);
     expect(refused.stderr).toContain('User "system:serviceaccount:default:reader" cannot list resource "secrets"');
+  });
+
+  test('publishes what an aggregated API server authenticates by', async () => {
+    const args = ['get', 'configmap', 'extension-apiserver-authentication', '--namespace=kube-system', '-o', 'json'];
+    const { data } = JSON.parse(await cluster.kubectlOk(args)) as { data: Record<string, string> };
+    expect(data['requestheader-client-ca-file']).toContain('BEGIN CERTIFICATE');
+    expect(data['requestheader-client-ca-file']).not.toBe(data['client-ca-file']);
+    expect(data['requestheader-allowed-names']).toBe('["front-proxy-client"]');
+  });
+
+  test('can be used as the existing cluster that KUBECONFIG names, and outlives that', async () => {
+    vi.stubEnv('KUBECONFIG', cluster.kubeconfigPath);
+    vi.stubEnv('PATH', `${dirname(cluster.kubectlPath)}${delimiter}${process.env['PATH']}`);
+    const kind = await chooseControlPlane(process.env);
+    expect(kind).toBe('existing');
+    const existing = await startControlPlane({ kind });
+    expect(existing).toMatchObject({ server: cluster.server, caPem: cluster.caPem });
+    expect(await existing.kubectlOk(['get', 'nodes', '-o', 'name'])).toContain('node/node-0');
+    await existing.stop();
+    expect(existsSync(existing.dir)).toBe(false);
+    expect(await cluster.kubectlOk(['get', 'nodes', '-o', 'name'])).toContain('node/node-0');
   });
 
   test('is known by its authority, its log and an error that names the command', async () => {
