@@ -5,6 +5,8 @@ import type { TimeSeries } from '../series/time-series.ts';
 export interface FitContext {
   /** IANA zone in which days and weeks are counted. */
   readonly timeZone: string;
+  /** Parameters are chosen for forecasts this many steps ahead and nearer. */
+  readonly horizonSteps: number;
 }
 
 /** A refusal to fit, with what the model has and what it needs, in words a person can act on. */

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+import { localCalendar } from '../../series/calendar.ts';
+import { at } from '../../series/time-series.ts';
+import type { TimeSeries } from '../../series/time-series.ts';
+import { advance, chooseRule, transform, untransform } from '../level.ts';
+import type { Level, LevelRule } from '../level.ts';
+import type { CannotFit, FitContext, FittedModel, Model } from '../model.ts';
+import { defaultShape, tuneShape } from '../profile-tuning.ts';
+import { createDayProfile } from '../profile.ts';
+import type { DayProfile, ProfileShape } from '../profile.ts';
+import { refuseShort } from '../refusals.ts';
+import { meanPresent } from '../robust.ts';
+
+/** The correction is chosen on forecasts of this much of the past, made this often. */
+const judgedSeconds = 7 * 86_400;
+const originSeconds = 900;
+const mostLeads = 4;
+
+/**
+ * The seasonal profile moved to the level of the last minutes, by a ratio or a difference that decays. How the level
+ * is measured, how fast the correction decays, and how much of the profile's shape is followed are chosen on forecasts
+ * of the past days, each made with the profile that was known then. Needs a day.
+ */
+export const levelCorrected: Model = { name: 'level-corrected', fit };
+
+function fit(history: TimeSeries, context: FitContext): FittedModel | CannotFit {
+  const refusal = refuseShort(history);
+  if (refusal !== undefined) return refusal;
+  const shape = tune(history, context);
+  const profile = createDayProfile(localCalendar(context.timeZone), history.stepSeconds, shape);
+  const known = walk(history, profile);
+  const neverNegative = history.values.every((value) => !(value < 0));
+  const scale = meanPresent(history.values.map(Math.abs));
+  const rule = chooseRule(
+    {
+      demand: history.values,
+      profile: known,
+      stepSeconds: history.stepSeconds,
+      scale,
+      ...originsAndLeads(history, context.horizonSteps),
+    },
+    neverNegative,
+  );
+  return createFitted(history, { profile, known, rule, shape, neverNegative, offset: scaled(rule.offset, scale) });
+}
+
+interface Parts {
+  readonly profile: DayProfile;
+  /** The profile at each point of the history, as it was known before that point's day. */
+  readonly known: Float64Array;
+  readonly rule: LevelRule;
+  readonly shape: ProfileShape;
+  readonly neverNegative: boolean;
+  readonly offset: number;
+}
+
+function createFitted(history: TimeSeries, parts: Parts): FittedModel {
+  const { profile, rule, shape, offset } = parts;
+  const { stepSeconds } = history;
+  const levelDecay = 0.5 ** (stepSeconds / rule.levelSeconds);
+  const share = 0.5 ** (stepSeconds / rule.decaySeconds);
+  const level: Level = { demand: 0, profile: 0, weight: 0, age: 0 };
+  let { neverNegative } = parts;
+  let last = 0;
+  let now = history.startSeconds;
+  const observe = (demand: number, expected: number): void => {
+    advance(level, levelDecay, { demand, profile: Number.isNaN(expected) ? demand : expected });
+    if (demand < 0) neverNegative = false;
+    if (!Number.isNaN(demand)) last = demand;
+    now += stepSeconds;
+  };
+  history.values.forEach((value, index) => observe(value, at(parts.known, index)));
+  return {
+    kind: 'fitted',
+    update: (value) => {
+      const expected = profile.expected(now);
+      profile.add(now, value);
+      observe(value, expected);
+    },
+    predict: (horizon) => {
+      const floor = neverNegative ? 0 : Number.NEGATIVE_INFINITY;
+      const demandLevel = transform(level.demand / level.weight, offset);
+      const profileLevel = transform(level.profile / level.weight, offset);
+      return Float64Array.from({ length: horizon }, (_, index) => {
+        const expected = profile.expected(now + index * stepSeconds);
+        const ahead = transform(Number.isNaN(expected) ? last : expected, offset);
+        const corrected = demandLevel + rule.shape * (ahead - profileLevel);
+        const weight = Number.isNaN(corrected) ? 0 : share ** (level.age + index + 1);
+        const value = weight === 0 ? ahead : weight * corrected + (1 - weight) * ahead;
+        return Math.max(floor, untransform(value, offset));
+      });
+    },
+    describe: () => ({
+      name: levelCorrected.name,
+      parameters: { ...shape.weights, smoothingSlots: shape.smoothing, ...rule },
+    }),
+  };
+}
+
+/** An offset of no size would take the logarithm of zero: demand that is always zero is corrected by differences. */
+function scaled(offset: number, scale: number): number {
+  return scale > 0 ? offset * scale : Number.POSITIVE_INFINITY;
+}
+
+function tune(history: TimeSeries, { timeZone }: FitContext): ProfileShape {
+  const profile = createDayProfile(localCalendar(timeZone), history.stepSeconds, defaultShape);
+  history.values.forEach((value, index) => profile.add(history.startSeconds + index * history.stepSeconds, value));
+  return tuneShape(profile.days(), profile.slotSeconds, true);
+}
+
+/** Feeds the profile the history, and notes what it expected of each point before it saw the point's day. */
+function walk({ values, startSeconds, stepSeconds }: TimeSeries, profile: DayProfile): Float64Array {
+  return values.map((value, index) => {
+    const now = startSeconds + index * stepSeconds;
+    profile.add(now, Number.NaN);
+    const expected = profile.isFirstDay(now) ? Number.NaN : profile.expected(now);
+    profile.add(now, value);
+    return expected;
+  });
+}
+
+function originsAndLeads(history: TimeSeries, horizonSteps: number): { origins: number[]; leads: number[] } {
+  const every = Math.max(1, Math.round(originSeconds / history.stepSeconds));
+  const judged = Math.ceil(judgedSeconds / history.stepSeconds);
+  const origins: number[] = [];
+  for (let index = Math.max(1, history.values.length - judged); index < history.values.length; index += every) {
+    origins.push(index);
+  }
+  const ratio = Math.max(1, horizonSteps) ** (1 / (mostLeads - 1));
+  const leads = Array.from({ length: mostLeads }, (_, index) => Math.round(ratio ** index) - 1);
+  return { origins, leads: [...new Set(leads)] };
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+import { formatDuration } from '../../base/duration.ts';
+import { localCalendar } from '../../series/calendar.ts';
+import type { LocalCalendar } from '../../series/calendar.ts';
+import { at } from '../../series/time-series.ts';
+import type { TimeSeries } from '../../series/time-series.ts';
+import type { CannotFit, FitContext, FittedModel, Model } from '../model.ts';
+import { countPresent } from '../robust.ts';
+
+const daySeconds = 86_400;
+
+/** Days that are kept: a week to repeat, one more to fall back on, and the hour by which clocks change. */
+const keptSeconds = 8 * daySeconds + 3600;
+
+/**
+ * The value at the same local time a week ago or a day ago, whichever repeated better so far; where that point is
+ * missing, the day or the week before it, at last the last observation (seasonal naive, FPP3 §5.2). Needs a day.
+ */
+export const seasonalNaive: Model = { name: 'seasonal-naive', fit };
+
+function fit(history: TimeSeries, { timeZone }: FitContext): FittedModel | CannotFit {
+  const spanSeconds = history.values.length * history.stepSeconds;
+  if (spanSeconds < daySeconds) {
+    return { kind: 'cannot-fit', reason: 'TooLittleHistory', have: formatDuration(spanSeconds), need: '24h' };
+  }
+  const memory = createMemory(history, localCalendar(timeZone));
+  if (memory.present() === 0) {
+    return { kind: 'cannot-fit', reason: 'TooManyGaps', have: '0 points in the last 8d', need: '1 point' };
+  }
+  const season = betterSeason(history, memory.calendar);
+  // A week ago, else the days before today; a day ago, else two, else a week.
+  const lags = season === 7 ? [7, 1, 2, 3] : [1, 2, 7, 3];
+  return {
+    kind: 'fitted',
+    update: (value) => memory.push(value),
+    predict: (horizon) => Float64Array.from({ length: horizon }, (_, index) => memory.recall(index, lags)),
+    describe: () => ({ name: seasonalNaive.name, parameters: { seasonDays: season } }),
+  };
+}
+
+interface Memory {
+  readonly calendar: LocalCalendar;
+  push(value: number): void;
+  present(): number;
+  /** The point `index` steps after the next one, from the first lag (in days) that has it. */
+  recall(index: number, lags: readonly number[]): number;
+}
+
+/** A ring of the last days. */
+function createMemory(history: TimeSeries, calendar: LocalCalendar): Memory {
+  const { stepSeconds, startSeconds, values } = history;
+  const size = Math.ceil(keptSeconds / stepSeconds);
+  const ring = new Float64Array(size).fill(Number.NaN);
+  let end = 0;
+  let last = Number.NaN;
+  const push = (value: number): void => {
+    ring[end % size] = value;
+    end += 1;
+    if (!Number.isNaN(value)) last = value;
+  };
+  values.forEach(push);
+  return {
+    calendar,
+    push,
+    present: () => countPresent(ring),
+    recall: (index, lags) => {
+      for (const days of lags) {
+        let source = lagged(startSeconds + (end + index) * stepSeconds, days, calendar);
+        while (source >= startSeconds + end * stepSeconds) source = lagged(source, days, calendar);
+        const position = Math.floor((source - startSeconds) / stepSeconds);
+        const value = position >= Math.max(0, end - size) ? at(ring, position % size) : Number.NaN;
+        if (!Number.isNaN(value)) return value;
+      }
+      return last;
+    },
+  };
+}
+
+/** The same local time `days` earlier, also when clocks changed in between. */
+function lagged(epochSeconds: number, days: number, calendar: LocalCalendar): number {
+  const source = epochSeconds - days * daySeconds;
+  return source + calendar.offsetSeconds(epochSeconds) - calendar.offsetSeconds(source);
+}
+
+/** 7 when the history has at least eight days and the week before was nearer than the day before, else 1. */
+function betterSeason({ values, startSeconds, stepSeconds }: TimeSeries, calendar: LocalCalendar): 1 | 7 {
+  const value = (epochSeconds: number): number => at(values, Math.floor((epochSeconds - startSeconds) / stepSeconds));
+  let day = 0;
+  let week = 0;
+  let count = 0;
+  for (let index = Math.ceil((7 * daySeconds) / stepSeconds); index < values.length; index += 1) {
+    const now = startSeconds + index * stepSeconds;
+    const dayError = Math.abs(at(values, index) - value(lagged(now, 1, calendar)));
+    const weekError = Math.abs(at(values, index) - value(lagged(now, 7, calendar)));
+    if (Number.isNaN(dayError + weekError)) continue;
+    day += dayError;
+    week += weekError;
+    count += 1;
+  }
+  return count * stepSeconds >= daySeconds && week < day ? 7 : 1;
+}

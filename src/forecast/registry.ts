@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ModelName } from '../api/v1alpha1/demand-forecast.ts';
+import type { Model } from './model.ts';
+import { drift } from './models/drift.ts';
+import { levelCorrected } from './models/level-corrected.ts';
+import { naive } from './models/naive.ts';
+import { seasonalNaive } from './models/seasonal-naive.ts';
+import { seasonalProfile } from './models/seasonal-profile.ts';
+
+/** Every model by the name that `spec.models` and `--model` use; the simplest first, which wins a tie. */
+export const models: Readonly<Record<ModelName, Model>> = {
+  naive,
+  drift,
+  'seasonal-naive': seasonalNaive,
+  'seasonal-profile': seasonalProfile,
+  'level-corrected': levelCorrected,
+};
