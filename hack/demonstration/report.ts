@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+import { formatDuration } from '../../src/base/duration.ts';
+import { neededPods } from './score.ts';
+import type { Observation, Score, Sizing, Twin } from './score.ts';
+
+/** The head of the table that grows during the show. */
+export const liveHeader = [
+  '                       pods   forecast          reactive              predictive',
+  '   time     demand   needed    at lead   desired  ready  short   desired  ready  short',
+].join('\n');
+
+/** One line of it; times count from the start of the show. */
+export function liveLine(observation: Observation, startSeconds: number, sizing: Sizing): string {
+  const { atSeconds, demand, forecast, reactive, predictive } = observation;
+  const needed = neededPods(demand, sizing);
+  const cells = [
+    pad(clock(atSeconds - startSeconds), 7),
+    pad(`${Math.round(demand)}/s`, 11),
+    pad(String(needed), 9),
+    pad(forecast === undefined ? '-' : `${Math.round(forecast.atLead)}/s`, 11),
+    ...[reactive, predictive].flatMap(({ desired, ready }) => [
+      pad(String(desired), 10),
+      pad(String(ready), 7),
+      pad(ready < needed ? String(needed - ready) : '·', 7),
+    ]),
+  ];
+  return cells.join('');
+}
+
+/** The table at the end. */
+export function summary(scores: Readonly<Record<Twin, Score>>): string {
+  const { reactive, predictive } = scores;
+  const rows = [
+    ['', 'reactive', 'predictive'],
+    ['began to scale', began(reactive), began(predictive)],
+    ['deficient pod-minutes', reactive.deficientPodMinutes.toFixed(1), predictive.deficientPodMinutes.toFixed(1)],
+    ['most pods missing', String(reactive.worstShortage), String(predictive.worstShortage)],
+    ['pod-hours', reactive.podHours.toFixed(2), predictive.podHours.toFixed(2)],
+  ];
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('   ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+function began({ beganAfterSeconds }: Score): string {
+  if (beganAfterSeconds === undefined) return 'not at all';
+  if (Math.abs(beganAfterSeconds) < 1) return 'as the ramp began';
+  const length = formatDuration(Math.abs(beganAfterSeconds));
+  return beganAfterSeconds < 0 ? `${length} before the ramp` : `${length} into the ramp`;
+}
+
+function clock(seconds: number): string {
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')}`;
+}
+
+function pad(text: string, width: number): string {
+  return text.padStart(width);
+}
