@@ -19,7 +19,7 @@ test('undoes what was done, last first, and goes on when one of them fails', asy
   }
   await lifetime.end(note);
   expect(undone).toEqual(['third', 'second', 'first']);
-  expect(log).toEqual(['clean-up: Error: stuck']);
+  expect(log).toEqual(['cleaning up …', 'clean-up: Error: stuck']);
 });
 
 test('a step that fails gives its error and has nothing to undo', async () => {

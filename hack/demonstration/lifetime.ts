@@ -34,9 +34,10 @@ export function createLifetime(signal: AbortSignal): Lifetime {
     step: async (start, undo) => {
       if (signal.aborted) throw new Interrupted();
       const running = start();
+      if (undo === undefined) return await unlessAborted(running, signal);
       // A step that fails has nothing to undo; who awaits `running` gets the error.
       const kept = running.then(
-        (result) => async () => await undo?.(result),
+        (result) => async () => await undo(result),
         () => undefined,
       );
       undos.push(async () => {
@@ -53,6 +54,7 @@ export function createLifetime(signal: AbortSignal): Lifetime {
       }
     },
     end: async (log) => {
+      if (undos.length > 0) log('cleaning up …');
       for (const undo of undos.splice(0).toReversed()) {
         await undo().catch((error: unknown) => log(`clean-up: ${String(error)}`));
       }

@@ -8,8 +8,15 @@ export interface Balancer {
   close(): Promise<void>;
 }
 
-/** Sends each new connection on loopback to the next of the ports that `readyPorts` gives; refuses when there is none. */
-export async function startBalancer(port: number, readyPorts: () => readonly number[]): Promise<Balancer> {
+/**
+ * Sends each new connection at `host`, which is loopback when left out, to the next of the loopback ports that
+ * `readyPorts` gives; refuses when there is none.
+ */
+export async function startBalancer(
+  port: number,
+  readyPorts: () => readonly number[],
+  host = '127.0.0.1',
+): Promise<Balancer> {
   const open = new Set<Socket>();
   let next = 0;
   const server = createServer((client) => {
@@ -28,7 +35,7 @@ export async function startBalancer(port: number, readyPorts: () => readonly num
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
+    server.listen(port, host, resolve);
   });
   return {
     port,
