@@ -19,6 +19,7 @@ const codes = {
   QueryFailed: false,
   SeveralSeries: false,
   NoData: true,
+  NotANumber: true,
   Internal: false,
 } as const;
 

@@ -10,12 +10,24 @@ export interface RangeRequest {
   readonly signal?: AbortSignal;
 }
 
-/** Where demand comes from. */
+/** One query at one time, in epoch seconds. */
+export interface LatestRequest {
+  readonly query: string;
+  readonly atSeconds: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Where demand comes from. Both methods throw the signal's reason when it aborts. */
 export interface MetricSource {
   /**
-   * The samples of the one series that the query gives, oldest first; missing and stale points are absent, an
-   * empty array means that there is no data.
-   * @throws HeadstartError SeveralSeries, QueryFailed, Timeout, Unavailable, BadResponse, InvalidInput
+   * The samples of the one series that the query gives, oldest first; points that are missing, stale or not a number
+   * are absent, an empty array means that there is no data.
+   * @throws HeadstartError SeveralSeries, QueryFailed, Timeout, Unavailable, Throttled, BadResponse, InvalidInput
    */
   range(request: RangeRequest): Promise<Sample[]>;
+  /**
+   * The value at that time; undefined when there is none.
+   * @throws HeadstartError NotANumber, and all that range throws
+   */
+  latest(request: LatestRequest): Promise<Sample | undefined>;
 }
