@@ -5,6 +5,7 @@ import { mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/p
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { errorMessage } from '../../src/base/errors.ts';
 import { run } from '../../src/testing/process.ts';
 import { startProgress } from '../../src/testing/progress.ts';
 
@@ -160,6 +161,12 @@ async function tryLock(path: string): Promise<boolean> {
 }
 
 if (import.meta.main) {
-  const binaries = await ensureControlPlaneBinaries((line) => process.stderr.write(`${line}\n`));
-  for (const path of Object.values(binaries)) process.stdout.write(`${path}\n`);
+  const log = (line: string): boolean => process.stderr.write(`${line}\n`);
+  try {
+    const binaries = await ensureControlPlaneBinaries(log);
+    for (const path of Object.values(binaries)) process.stdout.write(`${path}\n`);
+  } catch (error) {
+    log(errorMessage(error));
+    process.exitCode = 1;
+  }
 }

@@ -4,7 +4,7 @@ import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 
 /** A certificate and its private key, both PEM. */
-export interface Certificate {
+interface Certificate {
   readonly certPem: string;
   readonly keyPem: string;
 }

@@ -177,6 +177,9 @@ async function startControllers({ group, binaries, file, options }: Setup): Prom
       `--horizontal-pod-autoscaler-sync-period=${options.hpaSyncPeriodSeconds}s`,
       '--leader-elect=false',
       '--secure-port=0',
+      // At the default of 20 requests per second a jump by a hundred pods would take longer than their start-up.
+      '--kube-api-qps=200',
+      '--kube-api-burst=400',
       // It makes this folder, by default under /usr.
       `--flex-volume-plugin-dir=${file('flexvolume')}`,
       '--v=2',

@@ -29,7 +29,7 @@ export interface ControlPlaneOptions {
 }
 
 /** The parts of a control plane that log. */
-export type ControlPlaneComponent = 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler';
+type ControlPlaneComponent = 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler';
 
 /** A Kubernetes control plane that runs. */
 export interface ControlPlane {

@@ -10,7 +10,7 @@ import type { ProcessGroup, RunningProcess } from './process.ts';
 import { startProgress } from './progress.ts';
 
 /** Something that Prometheus scrapes at `/metrics`. */
-export interface ScrapeTarget {
+interface ScrapeTarget {
   readonly job: string;
   /** `host:port`. */
   readonly address: string;
