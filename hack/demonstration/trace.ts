@@ -53,8 +53,9 @@ export function createTrace(name: string, samples: readonly Sample[]): Trace {
 
 /**
  * Where to begin when the user does not say: five minutes before the steepest rise over ten minutes (of the mean of
- * three minutes) in the last quarter of the series, among the places with two weeks of history before and no missing row
- * in the part that is shown. The first of equals.
+ * three minutes, compared with the largest value that would be shown) in the last quarter of the series, among the places
+ * with two weeks of history before, no missing row in the part that is shown, and a largest value there that is at least
+ * the mean of the series. The first of equals.
  * @throws HeadstartError NotFound when there is no such place
  */
 export function chooseFromSeconds(trace: Trace, minutes: number): number {
@@ -64,12 +65,15 @@ export function chooseFromSeconds(trace: Trace, minutes: number): number {
   const steps = (seconds: number): number => Math.max(1, Math.round(seconds / stepSeconds));
   const [width, rise, leadIn, shown] = [steps(180), steps(riseSeconds), steps(leadInSeconds), steps(minutes * 60)];
   const first = Math.max(Math.floor(values.length * 0.75), steps(wantedHistorySeconds));
+  const usual = trace.samples.reduce((sum, { value }) => sum + value, 0) / trace.samples.length;
   let best = -1;
   let bestRise = 0;
   for (let from = first; from + shown <= values.length; from += 1) {
     const at = from + leadIn;
-    const gain = mean(values, at + rise, width) - mean(values, at, width);
-    if (gain > bestRise && values.subarray(from, from + shown).every((value) => !Number.isNaN(value))) {
+    // NaN, which is no rise, where a row is missing.
+    const most = values.subarray(from, from + shown).reduce((a, b) => Math.max(a, b), 0);
+    const gain = (mean(values, at + rise, width) - mean(values, at, width)) / most;
+    if (gain > bestRise && most >= usual) {
       best = from;
       bestRise = gain;
     }
