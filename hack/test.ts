@@ -21,7 +21,7 @@ const help = `Usage: hack/test [--only STEP[,STEP…]]
 Runs everything: types, lint, format, dead code, planted faults, unit, integration and end-to-end tests.
 The last line is "N passed, N failed" over all of it; the exit code is 1 when anything failed.
 
-  --only STEP   some steps only: `;
+  --only STEP   some steps only, one or more of: `;
 
 async function execute(program: string, args: readonly string[]): Promise<number> {
   const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit'] });
@@ -71,6 +71,7 @@ const steps: readonly Step[] = [
   command('dead-code', 'knip'),
   command('planted-faults', 'node', 'hack/plant-faults.ts'),
   suite('unit'),
+  command('servers', 'sh', '-c', 'hack/servers/install-debian.sh prometheus && node hack/control-plane/build.ts'),
   suite('integration'),
   suite('e2e'),
 ];
