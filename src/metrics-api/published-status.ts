@@ -18,8 +18,8 @@ export interface Curve {
 /** A forecast that was issued longer ago is not used. */
 const maxForecastAgeSeconds = 900;
 const defaultStaleAfterSeconds = 180;
-/** What survives the HPA's arithmetic in milli. */
-const maxValue = Number.MAX_SAFE_INTEGER / 1000;
+/** What survives the HPA's arithmetic in milli (base/quantity.ts), with room for rounding. */
+const maxValue = 9e12;
 
 /** Reads the observation; numbers and times that make no sense count as missing. Times are epoch seconds. */
 export function readObservation({ spec, status }: DemandForecast, now: number): Observation {
