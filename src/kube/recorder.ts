@@ -23,7 +23,7 @@ export interface EventToRecord {
   readonly reason: string;
   /** What was done or failed: one word, such as `Forecast`. */
   readonly action: string;
-  /** A sentence; cut at 1 kB. */
+  /** A sentence; cut at 1 KiB. */
   readonly note: string;
 }
 
@@ -59,7 +59,7 @@ const maxQueued = 1_000;
 const maxKnown = 4_096;
 const maxTries = 3;
 const retryMs = 2_000;
-const maxNote = 1_024;
+const maxNoteBytes = 1_024;
 
 const apiVersion = 'events.k8s.io/v1';
 
@@ -94,6 +94,14 @@ class Recorder implements EventRecorder {
   }
 
   record(event: EventToRecord): void {
+    try {
+      this.#take(event);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  #take(event: EventToRecord): void {
     const nowMs = this.#options.clock.nowMs();
     const key = JSON.stringify([event.regarding, event.type, event.reason, event.action, event.note]);
     const series = this.#known.get(key);
@@ -121,7 +129,7 @@ class Recorder implements EventRecorder {
     const { random, reportingController, reportingInstance } = this.#options;
     const namespace = event.regarding.namespace ?? 'default';
     const suffix = `${nowMs.toString(16)}${Math.floor(random() * 2 ** 32).toString(16)}`;
-    const name = `${event.regarding.name.slice(0, 200)}.${suffix}`;
+    const name = `${event.regarding.name.slice(0, 200).replace(/[-.]+$/, '')}.${suffix}`;
     const body = {
       apiVersion,
       kind: 'Event',
@@ -130,7 +138,7 @@ class Recorder implements EventRecorder {
       reportingController,
       reportingInstance: reportingInstance.slice(0, 128),
       ...event,
-      note: event.note.slice(0, maxNote),
+      note: cutBytes(event.note, maxNoteBytes),
     };
     return { namespace, name, body, count: 1, lastMs: nowMs, writtenMs: nowMs };
   }
@@ -182,20 +190,32 @@ class Recorder implements EventRecorder {
   }
 
   async #attempt(write: () => Promise<void>): Promise<void> {
-    const { clock, onError = () => undefined } = this.#options;
     for (let tries = 1; ; tries += 1) {
       try {
         return await write();
       } catch (error) {
         const isWorthIt = error instanceof HeadstartError && error.retryable && tries < maxTries;
-        if (!isWorthIt) return onError(new HeadstartError('Unavailable', 'writing an Event', { cause: error }));
+        if (!isWorthIt) return this.#report(new HeadstartError('Unavailable', 'writing an Event', { cause: error }));
       }
-      await clock.sleep(retryMs * tries);
+      await this.#options.clock.sleep(retryMs * tries);
     }
   }
 
   #lose({ regarding, reason }: EventToRecord, why: string): void {
     const object = `${regarding.kind} ${regarding.namespace ?? ''}/${regarding.name}`;
-    this.#options.onError?.(new HeadstartError('Throttled', `writing Event ${reason} of ${object}: ${why}`));
+    this.#report(new HeadstartError('Throttled', `writing Event ${reason} of ${object}: ${why}`));
   }
+
+  #report(error: unknown): void {
+    try {
+      this.#options.onError?.(error);
+    } catch {
+      // Whoever listens to failures must not cause one.
+    }
+  }
+}
+
+/** The longest beginning of a text that fits, whole characters only. */
+function cutBytes(text: string, maxBytes: number): string {
+  return text.slice(0, new TextEncoder().encodeInto(text, new Uint8Array(maxBytes)).read);
 }
