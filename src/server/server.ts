@@ -59,8 +59,9 @@ const headersTimeoutMs = 100_000;
 const requestTimeoutMs = 30_000;
 const handshakeTimeoutMs = 10_000;
 const closeTimeoutMs = 30_000;
-/** Users may be in hundreds of groups, each in a header of its own. Go takes 1 MiB. */
+/** Users may be in hundreds of groups, each in a header of its own. Go takes 1 MiB in any number. */
 const maxHeaderBytes = 256 * 1024;
+const maxHeaders = 4096;
 /** As long as a URL may get: metric and namespace names are checked by what they name. */
 const maxParamLength = 4096;
 
@@ -69,6 +70,7 @@ export function createServer(options: ServerOptions): Server {
   const { logger, clock } = options;
   const drainDelayMs = options.drainDelayMs ?? defaultDrainDelayMs;
   const app = createApp(options);
+  app.server.maxHeadersCount = maxHeaders;
   const peers = createPeers(app.server);
   let isStopping = false;
 
