@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+import { localCalendar } from '../series/calendar.ts';
+import { endSeconds } from '../series/time-series.ts';
+import type { TimeSeries } from '../series/time-series.ts';
+import { pathOf, runContest, windowMaximum } from './contest.ts';
+import type { Contest, Target } from './contest.ts';
+import { createCalibration } from './intervals.ts';
+import type { Calibration } from './intervals.ts';
+import type { CannotFit, FittedModel, Model } from './model.ts';
+import { naive } from './models/naive.ts';
+import { seasonalNaive } from './models/seasonal-naive.ts';
+import { lastPresent, meanPresent } from './robust.ts';
+import { scoreTracks, selectScore } from './select.ts';
+import type { Score } from './select.ts';
+
+/** With fewer forecasts of the past that have come due, quantiles would be guesses. */
+const fewestResiduals = 12;
+
+/** What to forecast, with which models. */
+export interface ForecasterSetup {
+  readonly timeZone: string;
+  readonly models: readonly Model[];
+  readonly target: Target;
+  /** The model in use: another one must be clearly better to replace it. */
+  readonly inUse?: string;
+}
+
+/** The models that took part, best first. */
+export interface Candidate {
+  readonly name: string;
+  /** Mean pinball loss of the target over the quantiles 0.5, 0.8 and 0.95, in units of demand. */
+  readonly loss: number;
+}
+
+/** Point forecasts and quantiles from one moment on, by position (0 is the last observed step). */
+export interface Outlook {
+  /** The last observation, then point forecasts. */
+  readonly path: Float64Array;
+  /** Quantiles of the target at the positions `first` to the last; `levelAt` gives the level by position. */
+  quantiles(first: number, levelAt: (position: number) => number): Float64Array;
+  /** The same quantile from the reference (seasonal naive, or naive), to measure skill against. */
+  reference(position: number, level: number): number;
+}
+
+/** The selected model with its calibration; moves on point by point. */
+export interface Forecaster {
+  readonly kind: 'forecaster';
+  readonly model: string;
+  readonly candidates: readonly Candidate[];
+  update(value: number): void;
+  outlook(): Outlook;
+}
+
+/** Holds the contest, selects the model, and fits it on the whole history. */
+export function fitForecaster(history: TimeSeries, setup: ForecasterSetup): Forecaster | CannotFit {
+  const entrants = [...new Set([...setup.models, naive, seasonalNaive])];
+  const contest = runContest(history, entrants, setup);
+  const mean = meanPresent(history.values.map(Math.abs));
+  // The maximum over a window is judged from now on; demand itself at every position ahead.
+  const judged = contest.positions.flatMap((position, slot) => {
+    return (setup.target.windowSteps > 0 ? position === 0 : position > 0) ? [slot] : [];
+  });
+  const scores = scoreTracks(contest, judged, mean);
+  const eligible = scores.filter(({ track }) => setup.models.includes(track.model));
+  const selected = selectScore(eligible, setup.inUse);
+  if (selected === undefined) return refusalOf(contest, setup.models);
+  const calibration = createCalibration(contest, selected.track, { rule: selected.rule, mean });
+  if (calibration.size < fewestResiduals) {
+    return {
+      kind: 'cannot-fit',
+      reason: 'TooLittleHistory',
+      have: `${calibration.size} forecasts of the past to learn the errors of ${selected.track.model.name} from`,
+      need: `${fewestResiduals}`,
+    };
+  }
+  const horizonSteps = Math.max(
+    1,
+    setup.target.windowSteps,
+    Math.min(setup.target.lastPosition, 86_400 / history.stepSeconds),
+  );
+  const fitted = selected.track.model.fit(history, { timeZone: setup.timeZone, horizonSteps });
+  if (fitted.kind === 'cannot-fit') return fitted;
+  const reference =
+    scores.find(({ track }) => track.model === seasonalNaive) ?? scores.find(({ track }) => track.model === naive);
+  return createForecaster(history, setup, {
+    model: selected.track.model.name,
+    candidates: eligible
+      .filter(({ loss }) => !Number.isNaN(loss))
+      .map(({ track, loss }) => ({ name: track.model.name, loss })),
+    fitted,
+    calibration,
+    reference: calibrated(contest, reference, mean) ?? { fitted, calibration },
+  });
+}
+
+interface Calibrated {
+  readonly fitted: FittedModel;
+  readonly calibration: Calibration;
+}
+
+interface Parts extends Calibrated {
+  readonly model: string;
+  readonly candidates: readonly Candidate[];
+  readonly reference: Calibrated;
+}
+
+function calibrated(contest: Contest, score: Score | undefined, mean: number): Calibrated | undefined {
+  if (score === undefined) return undefined;
+  const { track, rule } = score;
+  return { fitted: track.fitted, calibration: createCalibration(contest, track, { rule, mean }) };
+}
+
+function createForecaster(history: TimeSeries, { timeZone, target }: ForecasterSetup, parts: Parts): Forecaster {
+  const calendar = localCalendar(timeZone);
+  const { fitted, calibration, reference } = parts;
+  const { windowSteps, lastPosition } = target;
+  let now = endSeconds(history);
+  let last = lastPresent(history.values);
+  let floor = history.values.some((value) => value < 0) ? Number.NEGATIVE_INFINITY : 0;
+  return {
+    kind: 'forecaster',
+    model: parts.model,
+    candidates: parts.candidates,
+    update: (value) => {
+      fitted.update(value);
+      if (reference.fitted !== fitted) reference.fitted.update(value);
+      if (!Number.isNaN(value)) last = value;
+      if (value < 0) floor = Number.NEGATIVE_INFINITY;
+      now += history.stepSeconds;
+    },
+    outlook: () => {
+      const path = pathOf(last, fitted, target);
+      const { secondOfDay } = calendar.local(now);
+      return {
+        path,
+        quantiles: (first, levelAt) => {
+          const quantile = calibration.curve(secondOfDay, levelAt);
+          return Float64Array.from({ length: Math.max(0, lastPosition + 1 - first) }, (_, index) =>
+            Math.max(floor, quantile(windowMaximum(path, first + index, windowSteps), first + index)),
+          );
+        },
+        reference: (position, level) => {
+          const other = pathOf(last, reference.fitted, target);
+          const quantile = reference.calibration.curve(secondOfDay, () => level);
+          return Math.max(floor, quantile(windowMaximum(other, position, windowSteps), position));
+        },
+      };
+    },
+  };
+}
+
+function refusalOf({ refusals }: Contest, models: readonly Model[]): CannotFit {
+  const refused = refusals.filter(({ name }) => models.some((model) => model.name === name));
+  const [first] = refused;
+  if (first === undefined) return { kind: 'cannot-fit', reason: 'TooLittleHistory', have: 'no model', need: '1 model' };
+  return { ...first.refusal, have: `${first.refusal.have} (${first.name})` };
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+import { at } from '../series/time-series.ts';
+import type { Sample, TimeSeries } from '../series/time-series.ts';
+
+const minuteSeconds = 60;
+const keptMinutes = 28 * 24 * 60;
+
+/** In the newest minutes single samples are kept, so that a minute that arrives in parts gets their mean. */
+const openMinutes = 5;
+
+/** A sample may stand for this many minutes where samples are further apart than a minute. */
+const longestHold = 5;
+
+/** Demand by the minute, for the last 28 days. Minutes are counted from the epoch. */
+export interface MinuteHistory {
+  /**
+   * Takes samples in any order; a repeated sample changes nothing. Samples of one minute are averaged. A minute that
+   * is more than a few minutes old is filled once.
+   * @returns how many minutes before `head` were filled
+   */
+  put(samples: readonly Sample[]): number;
+  /** The first minute that has a sample, and the minute after the last one; undefined while there is none. */
+  range(): { readonly first: number; readonly head: number } | undefined;
+  /** Demand in a minute, NaN for a gap; a sample is held until the next one is due. */
+  at(minute: number): number;
+  /** The minutes from `from` to before `head`. */
+  series(from: number): TimeSeries;
+  /** Measures how far samples are apart, which decides how long a sample is held. */
+  measureSpacing(): void;
+}
+
+/** An empty history. */
+export function createMinuteHistory(): MinuteHistory {
+  const ring = new Float64Array(keptMinutes).fill(Number.NaN);
+  const open = new Map<number, Map<number, number>>();
+  let first = Number.POSITIVE_INFINITY;
+  let head = Number.NEGATIVE_INFINITY;
+  let hold = 1;
+
+  const advanceTo = (minute: number): void => {
+    if (minute < head) return;
+    const from = Math.max(head, minute + 1 - keptMinutes);
+    for (let cleared = from; cleared <= minute; cleared += 1) ring[slot(cleared)] = Number.NaN;
+    head = minute + 1;
+    first = Math.max(Math.min(first, minute), head - keptMinutes);
+    for (const old of open.keys()) if (old < head - openMinutes) open.delete(old);
+  };
+  const fill = (minute: number, samples: Map<number, number>): boolean => {
+    if (minute < head - keptMinutes) return false;
+    const late = minute < head - 1;
+    advanceTo(minute);
+    first = Math.min(first, minute);
+    if (minute < head - openMinutes) {
+      if (!Number.isNaN(at(ring, slot(minute)))) return false;
+      ring[slot(minute)] = mean(samples);
+      return true;
+    }
+    const known = open.get(minute) ?? new Map<number, number>();
+    const before = known.size;
+    for (const [timestamp, value] of samples) known.set(timestamp, value);
+    open.set(minute, known);
+    ring[slot(minute)] = mean(known);
+    return late && before === 0;
+  };
+  const read = (minute: number): number => {
+    if (minute >= head || minute < first) return Number.NaN;
+    for (let source = minute; source > minute - hold && source >= first; source -= 1) {
+      const value = at(ring, slot(source));
+      if (!Number.isNaN(value)) return value;
+    }
+    return Number.NaN;
+  };
+  return {
+    put: (samples) => {
+      let late = 0;
+      for (const [minute, group] of groupByMinute(samples)) if (fill(minute, group)) late += 1;
+      return late;
+    },
+    range: () => (head === Number.NEGATIVE_INFINITY ? undefined : { first, head }),
+    at: read,
+    series: (from) => {
+      const start = Math.max(from, first);
+      const values = Float64Array.from({ length: Math.max(0, head - start) }, (_, index) => read(start + index));
+      return { startSeconds: start * minuteSeconds, stepSeconds: minuteSeconds, values };
+    },
+    measureSpacing: () => {
+      hold = Math.min(longestHold, medianDistance(ring, { first, head }));
+    },
+  };
+}
+
+function slot(minute: number): number {
+  return ((minute % keptMinutes) + keptMinutes) % keptMinutes;
+}
+
+/** In the order of time, so that which minutes are new does not depend on the order of arrival. */
+function groupByMinute(samples: readonly Sample[]): [number, Map<number, number>][] {
+  const groups = new Map<number, Map<number, number>>();
+  for (const { timestamp, value } of samples) {
+    if (!Number.isFinite(value) || !Number.isFinite(timestamp)) continue;
+    const minute = Math.floor(timestamp / minuteSeconds);
+    const group = groups.get(minute) ?? new Map<number, number>();
+    group.set(timestamp, value);
+    groups.set(minute, group);
+  }
+  return [...groups].sort(([a], [b]) => a - b);
+}
+
+function mean(samples: ReadonlyMap<number, number>): number {
+  let total = 0;
+  for (const value of samples.values()) total += value;
+  return total / samples.size;
+}
+
+/** Median distance of minutes with a sample over the last day, at least 1. */
+function medianDistance(ring: Float64Array, { first, head }: { first: number; head: number }): number {
+  const distances: number[] = [];
+  let previous = Number.NaN;
+  for (let minute = Math.max(first, head - 1440); minute < head; minute += 1) {
+    if (Number.isNaN(at(ring, slot(minute)))) continue;
+    if (minute > previous) distances.push(minute - previous);
+    previous = minute;
+  }
+  distances.sort((a, b) => a - b);
+  return distances[Math.floor(distances.length / 2)] ?? 1;
+}
