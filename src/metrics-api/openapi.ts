@@ -20,6 +20,7 @@ type Json = Readonly<Record<string, unknown>>;
 /** How the two versions of OpenAPI differ, for what is described here. */
 interface Dialect {
   readonly definitions: string;
+  /** All are required: an empty selector is refused. */
   parameter(place: 'path' | 'query', name: string, description: string): Json;
   response(description: string, schema: Json): Json;
 }
@@ -30,7 +31,7 @@ const swagger: Dialect = {
     in: place,
     name,
     description,
-    required: place === 'path',
+    required: true,
     type: 'string',
     uniqueItems: true,
   }),
@@ -43,7 +44,7 @@ const openApi3: Dialect = {
     in: place,
     name,
     description,
-    required: place === 'path',
+    required: true,
     schema: { type: 'string', uniqueItems: true },
   }),
   response: (description, schema) => ({ description, content: { 'application/json': { schema } } }),
@@ -52,7 +53,7 @@ const openApi3: Dialect = {
 const descriptions: Readonly<Record<MetricName, string>> = {
   predicted_demand:
     'Demand to scale for: the larger of observed demand and forecast (in mode Preview observed demand).',
-  observed_demand: 'The last observation of demand.',
+  observed_demand: 'The last observation of demand, while it is fresh.',
   forecast_demand: 'The forecast alone, for dashboards and dry runs.',
 };
 const definitionPrefix = 'io.k8s.metrics.pkg.apis.external_metrics.v1beta1.';
