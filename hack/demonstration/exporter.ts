@@ -11,8 +11,11 @@ export interface Exporter {
 const metric = 'http_requests_total';
 export const exporterJob = 'demo';
 
-/** Samples of the history are this far apart, so that a rate over one minute has two of them. */
-const historyStepSeconds = 30;
+/**
+ * Samples are this far apart, scraped or not. Where the spacing changes within the minute of a rate, Prometheus
+ * extrapolates from a part of it and falls short.
+ */
+export const scrapeSeconds = 10;
 
 /**
  * The history of both counters as OpenMetrics text, from one epoch second to another, in pieces. It has the labels that
@@ -24,8 +27,8 @@ export function* openMetrics(
   address: string,
 ): Generator<string> {
   const samples: string[] = [];
-  const first = Math.ceil(range.fromSeconds / historyStepSeconds) * historyStepSeconds;
-  for (let at = first; at <= range.toSeconds; at += historyStepSeconds) {
+  const first = Math.ceil(range.fromSeconds / scrapeSeconds) * scrapeSeconds;
+  for (let at = first; at <= range.toSeconds; at += scrapeSeconds) {
     const total = counter.at(at);
     if (total !== undefined) samples.push(`${total.toFixed(3)} ${at}\n`);
   }

@@ -8,7 +8,7 @@ import { freePort } from '../../src/testing/ports.ts';
 import { startPrometheus } from '../../src/testing/prometheus.ts';
 import type { Prometheus } from '../../src/testing/prometheus.ts';
 import { createCounter } from './counter.ts';
-import { exporterJob, openMetrics, startExporter } from './exporter.ts';
+import { exporterJob, openMetrics, scrapeSeconds, startExporter } from './exporter.ts';
 import type { Lifetime } from './lifetime.ts';
 import type { Load } from './load.ts';
 import { whatIsMissing } from './observe.ts';
@@ -19,10 +19,14 @@ import type { Workloads } from './workloads.ts';
 /** Where the twins live. */
 export const namespace = 'headstart-demo';
 
-/** Prometheus reads the counters this often, and Headstart reads Prometheus this often. */
-const scrapeSeconds = 5;
+/** Headstart reads Prometheus this often. */
 const syncPeriod = '15s';
 const settleTimeoutMs = 300_000;
+/**
+ * The history goes on a little after now, up to where the first scrapes are sure to come: Prometheus refuses scrapes that
+ * are older than what it has, so that no gap is left in between.
+ */
+const seamSeconds = 40;
 
 /** What is needed to build the stage. */
 export interface StageOptions {
@@ -109,7 +113,7 @@ async function refuseOccupied(controlPlane: ControlPlane): Promise<void> {
 /** The counters and the Prometheus that knows their past. */
 async function startLoad(options: StageOptions, load: Load, historySeconds: number): Promise<Prometheus> {
   const { lifetime, log } = options;
-  const toSeconds = Math.floor(Date.now() / 1000);
+  const toSeconds = Math.floor(Date.now() / 1000) + seamSeconds;
   const fromSeconds = toSeconds - historySeconds;
   const counter = createCounter(load, fromSeconds);
   const port = await freePort();
