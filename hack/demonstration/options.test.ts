@@ -5,10 +5,10 @@ import { HeadstartError } from '../../src/base/errors.ts';
 import { parseOptions } from './options.ts';
 
 test.each([
-  ['nothing', '', { seed: 1, minutes: 18, keep: false }],
+  ['nothing', '', { seed: 1, minutes: 16, keep: false }],
   ['a seed and minutes', '--seed 7 --minutes=30', { seed: 7, minutes: 30, keep: false }],
-  ['an output', '--output json run.json --keep', { seed: 1, minutes: 18, keep: true, outputFile: 'run.json' }],
-  ['an output, file first', 'run.json --output json', { seed: 1, minutes: 18, keep: false, outputFile: 'run.json' }],
+  ['an output', '--output json run.json --keep', { seed: 1, minutes: 16, keep: true, outputFile: 'run.json' }],
+  ['an output, file first', 'run.json --output json', { seed: 1, minutes: 16, keep: false, outputFile: 'run.json' }],
   ['a trace', '--trace a.csv', { seed: 1, minutes: 20, keep: false, trace: { file: 'a.csv' } }],
   [
     'a trace from a time',

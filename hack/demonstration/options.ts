@@ -25,7 +25,7 @@ ramp comes; the table at the end says what each made of it.
 Kubernetes: the cluster of KUBECONFIG when it is set, else kind when it is installed and Docker runs, else a control
 plane with simulated pods, built from the Go module proxy (about six minutes the first time, then cached).
 
-  --minutes N           how long the show lasts, 5 to 240 [18; 20 with --trace]
+  --minutes N           how long the show lasts, 5 to 240 [16; 20 with --trace]
   --seed N              another load of the same kind, 0 to 2147483647 [1]
   --trace FILE          replay a recorded series (CSV timestamp,value) instead of the generator: the largest value of the
                         part that is shown becomes the demand of 60 pods. Where its smallest would be below 10 pods, it is
@@ -65,7 +65,7 @@ export function parseOptions(argv: readonly string[]): DemoOptions | 'help' {
   const outputFile = parseOutput(values.output, positionals);
   return {
     seed: parseInteger('--seed', values.seed ?? '1', { min: 0, max: 2 ** 31 - 1 }),
-    minutes: parseInteger('--minutes', values.minutes ?? (values.trace === undefined ? '18' : '20'), {
+    minutes: parseInteger('--minutes', values.minutes ?? (values.trace === undefined ? '16' : '20'), {
       min: 5,
       max: 240,
     }),
