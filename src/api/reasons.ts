@@ -6,7 +6,7 @@
  */
 export const reasons = {
   /** Is the target there, and is this the only forecast for it? */
-  TargetReady: ['TargetFound', 'TargetNotFound', 'DuplicateTarget'],
+  TargetReady: ['TargetFound', 'TargetNotFound', 'TargetUnreadable', 'DuplicateTarget'],
   /** Does an HPA read the metric, in a way that works? */
   HPAReady: ['HPAFound', 'NoHPA', 'TargetTypeValue', 'AmbiguousSelector', 'SeveralHPAs', 'WrongTarget'],
   /** Does the source answer with one usable number? */
@@ -16,9 +16,11 @@ export const reasons = {
     'SeveralSeries',
     'NotANumber',
     'NegativeDemand',
+    'TooLarge',
     'QueryFailed',
     'SourceUnavailable',
     'SourceTimeout',
+    'BadResponse',
     'StaleData',
     'UnknownServer',
   ],

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { DemandForecast } from '../../api/v1alpha1/demand-forecast.ts';
+import type { Clock } from '../../base/clock.ts';
+import { parseDurationSeconds } from '../../base/duration.ts';
+import { errorMessage, HeadstartError } from '../../base/errors.ts';
+import type { HorizontalPodAutoscaler, LabelSelector } from '../../capacity/hpa.ts';
+import type { PodStart } from '../../capacity/lead.ts';
+import type { KubeClient, KubeObject } from '../../kube/client.ts';
+import { linkSignal } from '../../kube/deadline.ts';
+import { resourcePath } from '../../kube/paths.ts';
+import type { ObjectStore } from '../../kube/store.ts';
+import type { MetricSource } from '../../sources/metrics/metric-source.ts';
+import { readDemand } from './read-demand.ts';
+import type { DemandRead } from './read-demand.ts';
+import type { TargetReading } from './snapshot.ts';
+
+/** Whom to ask. */
+export interface GatherContext {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly forecasts: ObjectStore<DemandForecast>;
+  readonly hpas: ObjectStore<HorizontalPodAutoscaler & KubeObject>;
+  /** The server that serverRef names; undefined when the configuration does not have it. */
+  readonly source: (serverRef: string) => MetricSource | undefined;
+  /** The names that serverRef may take, for messages. */
+  readonly serverNames: readonly string[];
+  /** For everything that is read from the source for one forecast, its retries included; 40 s when left out. */
+  readonly sourceTimeoutMs?: number;
+  /** Told of what could not be read and has no condition. */
+  readonly onProblem?: (problem: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly error: unknown;
+  }) => void;
+}
+
+/** What was read for one forecast. */
+export interface Gathered extends DemandRead {
+  readonly forecasts: readonly DemandForecast[];
+  readonly hpas: readonly HorizontalPodAutoscaler[];
+  readonly target: TargetReading;
+  /** Undefined when they were not asked for, or could not be read. */
+  readonly pods: readonly PodStart[] | undefined;
+}
+
+const plurals = { Deployment: 'deployments', StatefulSet: 'statefulsets' } as const;
+/** Pods of one list; a part of a larger workload is a fair sample. */
+const maxPods = 500;
+
+/**
+ * Reads everything that a decision needs. What cannot be read is part of the answer.
+ * @param sinceSeconds the end of the history that is known; undefined reads all of it
+ * @throws only what no condition has a word for
+ */
+export async function gather(
+  context: GatherContext,
+  forecast: DemandForecast,
+  { sinceSeconds, signal }: { readonly sinceSeconds: number | undefined; readonly signal: AbortSignal },
+): Promise<Gathered> {
+  const { namespace } = forecast.metadata;
+  const [workload, read] = await Promise.all([
+    readTarget(context, forecast, signal),
+    readDemandInTime(context, forecast, { sinceSeconds, signal }),
+  ]);
+  return {
+    ...read,
+    ...workload,
+    forecasts: context.forecasts.list(namespace),
+    hpas: context.hpas.list(namespace),
+  };
+}
+
+async function readDemandInTime(
+  context: GatherContext,
+  { spec }: DemandForecast,
+  { sinceSeconds, signal }: { readonly sinceSeconds: number | undefined; readonly signal: AbortSignal },
+): Promise<DemandRead> {
+  const { clock, sourceTimeoutMs = 40_000 } = context;
+  const { query, serverRef } = spec.source.prometheus;
+  const source = context.source(serverRef);
+  if (source === undefined) return unknownServer(serverRef, context.serverNames);
+  const windowSeconds = parseDurationSeconds(spec.history.window, 'spec.history.window');
+  const link = linkSignal(signal);
+  const timer = new AbortController();
+  const expire = (): void => link.abort(new HeadstartError('Timeout', `not read within ${sourceTimeoutMs / 1000} s`));
+  // It rejects when the reading was done in time.
+  clock.sleep(sourceTimeoutMs, timer.signal).then(expire, () => undefined);
+  try {
+    const now = clock.nowMs() / 1000;
+    return await readDemand(source, { query, serverRef, windowSeconds, sinceSeconds }, { now, signal: link.signal });
+  } finally {
+    timer.abort();
+    link.unlink();
+  }
+}
+
+function unknownServer(serverRef: string, names: readonly string[]): DemandRead {
+  const message = `source.prometheus.serverRef: got ${JSON.stringify(serverRef)}, want one of ${names.join(', ')}`;
+  return {
+    demand: { kind: 'failed', reason: 'UnknownServer', message },
+    samples: [],
+    readUntil: undefined,
+    historyFailure: message,
+  };
+}
+
+interface Workload {
+  readonly spec?: { readonly selector?: LabelSelector };
+}
+
+async function readTarget(
+  context: GatherContext,
+  forecast: DemandForecast,
+  signal: AbortSignal,
+): Promise<Pick<Gathered, 'target' | 'pods'>> {
+  const { scaleTargetRef, lead } = forecast.spec;
+  const { apiVersion, kind, name } = scaleTargetRef;
+  const { namespace } = forecast.metadata;
+  try {
+    const path = resourcePath({ apiVersion, plural: plurals[kind], namespace, name });
+    const workload = await context.client.request<Workload>({ path, signal });
+    const target: TargetReading = { kind: 'found' };
+    const selector = workload.spec?.selector;
+    if (lead !== 'auto' || selector === undefined) return { target, pods: undefined };
+    return { target, pods: await readPods(context, forecast, { selector, signal }) };
+  } catch (error) {
+    if (!(error instanceof HeadstartError)) throw error;
+    if (error.code === 'NotFound') return { target: { kind: 'missing' }, pods: undefined };
+    return { target: { kind: 'unreadable', message: errorMessage(error) }, pods: undefined };
+  }
+}
+
+interface Pod extends KubeObject {
+  readonly status?: {
+    readonly conditions?: readonly {
+      readonly type: string;
+      readonly status: string;
+      readonly lastTransitionTime?: string;
+    }[];
+    readonly containerStatuses?: readonly { readonly restartCount?: number }[];
+  };
+}
+
+/** Undefined when they cannot be read: what is known of earlier pods has to do. */
+async function readPods(
+  { client, onProblem = () => undefined }: GatherContext,
+  { metadata: { namespace, name } }: DemandForecast,
+  { selector, signal }: { readonly selector: LabelSelector; readonly signal: AbortSignal },
+): Promise<PodStart[] | undefined> {
+  const path = resourcePath({ apiVersion: 'v1', plural: 'pods', namespace });
+  const query = { labelSelector: formatSelector(selector), limit: String(maxPods) };
+  try {
+    const { items } = await client.request<{ readonly items?: readonly Pod[] }>({ path, query, signal });
+    return (items ?? []).flatMap(startOf);
+  } catch (error) {
+    if (!(error instanceof HeadstartError)) throw error;
+    onProblem({ namespace, name, error });
+    return undefined;
+  }
+}
+
+function startOf({ metadata, status }: Pod): PodStart[] {
+  const createdSeconds = Date.parse(metadata.creationTimestamp ?? '') / 1000;
+  if (metadata.uid === undefined || Number.isNaN(createdSeconds)) return [];
+  const ready = status?.conditions?.find((condition) => condition.type === 'Ready' && condition.status === 'True');
+  const readySeconds = Date.parse(ready?.lastTransitionTime ?? '') / 1000;
+  const restarts = (status?.containerStatuses ?? []).reduce((sum, { restartCount = 0 }) => sum + restartCount, 0);
+  return [
+    {
+      uid: metadata.uid,
+      createdSeconds,
+      readySeconds: Number.isNaN(readySeconds) ? undefined : readySeconds,
+      restarts,
+    },
+  ];
+}
+
+/** As the apiserver reads it (apimachinery/pkg/labels/selector.go). */
+function formatSelector({ matchLabels = {}, matchExpressions = [] }: LabelSelector): string {
+  const labels = Object.entries(matchLabels).map(([key, value]) => `${key}=${value}`);
+  const expressions = matchExpressions.map(({ key, operator, values = [] }) => {
+    switch (operator) {
+      case 'In':
+        return `${key} in (${values.join(',')})`;
+      case 'NotIn':
+        return `${key} notin (${values.join(',')})`;
+      case 'Exists':
+        return key;
+      case 'DoesNotExist':
+        return `!${key}`;
+    }
+  });
+  return [...labels, ...expressions].join(',');
+}

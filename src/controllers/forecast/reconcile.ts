@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+import { isDeepStrictEqual } from 'node:util';
+import { apiVersion, fieldManager } from '../../api/labels.ts';
+import { demandForecastCrd } from '../../api/v1alpha1/demand-forecast.ts';
+import type { DemandForecast } from '../../api/v1alpha1/demand-forecast.ts';
+import { errorCode } from '../../base/errors.ts';
+import { applyStatus } from '../../kube/apply.ts';
+import { runController } from '../../kube/controller.ts';
+import type { ReconcileObservation, ReconcileResult } from '../../kube/controller.ts';
+import type { EventRecorder } from '../../kube/recorder.ts';
+import { objectKey } from '../../kube/store.ts';
+import type { Change } from '../../kube/store.ts';
+import { createWorkQueue } from '../../kube/workqueue.ts';
+import type { WorkQueue } from '../../kube/workqueue.ts';
+import { decide, targetKey } from './decide.ts';
+import type { Decision } from './decide.ts';
+import { gather } from './gather.ts';
+import type { GatherContext } from './gather.ts';
+import { createRegistry } from './learnt.ts';
+import type { Learnt, Registry } from './learnt.ts';
+import { untilNextLookMs } from './schedule.ts';
+
+/** What a reconcile works with. */
+interface ReconcileContext extends GatherContext {
+  readonly registry: Registry;
+  readonly recorder: Pick<EventRecorder, 'record'>;
+  /** Between two looks at a forecast. */
+  readonly intervalSeconds: number;
+}
+
+const { kind, plural } = demandForecastCrd;
+
+/** What the controller works with; see ReconcileContext for the rest. */
+interface ForecastControllerOptions extends Omit<ReconcileContext, 'registry'> {
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** DemandForecasts looked at at a time; most of it is waiting. 32 when left out. */
+  readonly workers?: number;
+  readonly onResult?: (observation: ReconcileObservation) => void;
+}
+
+/** Looks at every DemandForecast, once an interval and when it changes. */
+export interface ForecastController {
+  /** Tells of a change in the store of DemandForecasts; also while the controller does not run. */
+  changed(change: Change<DemandForecast>): void;
+  /** Works until the signal aborts; may be run again, and goes on with what was learnt. Never rejects. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/** A controller that does nothing until it is run, as the one that is elected. */
+export function createForecastController(options: ForecastControllerOptions): ForecastController {
+  const { forecasts, clock, random, workers = 32, onResult } = options;
+  const registry = createRegistry();
+  const context: ReconcileContext = { ...options, registry };
+  let queue: WorkQueue | undefined;
+  /** A change of one may give, or take, the target of another. */
+  const addWithRivals = (forecast: DemandForecast): void => {
+    const key = targetKey(forecast);
+    queue?.add(keyOf(forecast));
+    for (const other of forecasts.list(forecast.metadata.namespace)) {
+      if (targetKey(other) === key) queue?.add(keyOf(other));
+    }
+  };
+  return {
+    changed: (change) => {
+      const { object } = change;
+      if (change.type === 'deleted') registry.forget(object.metadata.namespace, object.metadata.name);
+      // Every look ends with a change of status, which is no reason for the next one.
+      else if (change.type === 'modified' && isSameSpec(change.object, change.old)) return;
+      if (change.type === 'modified') addWithRivals(change.old);
+      addWithRivals(object);
+    },
+    run: async (signal) => {
+      queue = createWorkQueue({ clock, random });
+      for (const forecast of forecasts.list()) queue.add(keyOf(forecast));
+      await runController(
+        {
+          name: 'forecast',
+          queue,
+          reconcile: async (key, keySignal) => await reconcile(context, key, keySignal),
+          workers,
+          clock,
+          ...(onResult === undefined ? {} : { onResult }),
+        },
+        signal,
+      );
+      queue = undefined;
+    },
+  };
+}
+
+/**
+ * Looks at one DemandForecast: reads, learns, decides, writes status and Events.
+ * @throws HeadstartError when the status cannot be written, and what no condition has a word for
+ */
+async function reconcile(context: ReconcileContext, key: string, signal: AbortSignal): Promise<ReconcileResult> {
+  const [namespace = '', name = ''] = key.split('/');
+  const forecast = context.forecasts.get(namespace, name);
+  if (forecast === undefined) {
+    context.registry.forget(namespace, name);
+    return undefined;
+  }
+  const learnt = context.registry.get(forecast);
+  const decision = await look(context, forecast, { learnt, signal });
+  const isWritten = await write(context, forecast, { decision, signal });
+  if (!isWritten) return undefined;
+  learnt.wrote(forecast);
+  for (const event of decision.events) context.recorder.record(regarding(forecast, event));
+  return { requeueAfterMs: untilNextLookMs(context.clock.nowMs(), context.intervalSeconds, forecast.metadata.uid) };
+}
+
+async function look(
+  context: ReconcileContext,
+  forecast: DemandForecast,
+  { learnt, signal }: { readonly learnt: Learnt; readonly signal: AbortSignal },
+): Promise<Decision> {
+  const gathered = await gather(context, forecast, { sinceSeconds: learnt.sinceSeconds(forecast), signal });
+  const now = context.clock.nowMs() / 1000;
+  learnt.absorb(forecast, gathered);
+  const snapshot = {
+    ...gathered,
+    forecast,
+    lead: learnt.lead(forecast),
+    outlook: learnt.outlook(forecast, now),
+    history: learnt.history(now),
+    isStatusCurrent: learnt.isStatusCurrent(forecast),
+  };
+  return decide(snapshot, now);
+}
+
+/** False when the forecast is gone. */
+async function write(
+  { client }: ReconcileContext,
+  { metadata, status: standing }: DemandForecast,
+  { decision, signal }: { readonly decision: Decision; readonly signal: AbortSignal },
+): Promise<boolean> {
+  const { status } = decision;
+  if (isDeepStrictEqual(status, standing)) return true;
+  const target = { apiVersion, plural, namespace: metadata.namespace, name: metadata.name };
+  try {
+    await applyStatus(client, target, { kind, status }, { fieldManager, force: true, signal });
+    return true;
+  } catch (error) {
+    // It comes as a change of its own.
+    if (errorCode(error) === 'NotFound') return false;
+    throw error;
+  }
+}
+
+function regarding({ metadata }: DemandForecast, event: Decision['events'][number]) {
+  const { namespace, name, uid } = metadata;
+  const { type, reason, message: note, action } = event;
+  return { regarding: { apiVersion, kind, namespace, name, uid }, type, reason, note, action };
+}
+
+function keyOf({ metadata }: DemandForecast): string {
+  return objectKey(metadata.namespace, metadata.name);
+}
+
+function isSameSpec({ metadata: a }: DemandForecast, { metadata: b }: DemandForecast): boolean {
+  return a.uid === b.uid && a.generation === b.generation;
+}
