@@ -156,7 +156,7 @@ test('a continue token that expired means a list from its beginning; the store s
 });
 
 test('a silent watch is opened anew, one with bookmarks is left alone', async () => {
-  const { collection, clock, errors } = await start(['a'], { maxSilenceMs: 100_000 });
+  const { collection, clock, errors, stored, reflector } = await start(['a'], { maxSilenceMs: 100_000 });
   for (let minute = 0; minute < 10; minute += 1) {
     await clock.advance(60_000);
     collection.bookmark();
@@ -165,10 +165,36 @@ test('a silent watch is opened anew, one with bookmarks is left alone', async ()
   expect(errors).toEqual([]);
   expect(collection.requests.length).toBe(2);
   await clock.advance(99_000);
-  expect(errors).toEqual([]);
+  expect(collection.requests.length).toBe(2);
+  collection.dropWatches();
+  collection.put('b');
   await clock.advance(12_000);
-  expect(errors).toEqual(['watching /api/v1/things: nothing for 100 s']);
-  expect(collection.requests.length).toBe(3);
+  expect(collection.requests.slice(2).map(({ query }) => query)).toMatchObject([
+    { limit: '1' },
+    { resourceVersion: '101' },
+  ]);
+  expect(stored()).toEqual(['a', 'b']);
+  expect([collection.openWatches(), errors]).toEqual([1, []]);
+  expect(reflector.store.lastContactMs()).toBeGreaterThan(clock.nowMs() - 12_000);
+});
+
+test('a silent server that is behind was restored from a backup: the reflector lists anew', async () => {
+  const { collection, clock, stored } = await start(['a', 'b', 'c'], { maxSilenceMs: 100_000 });
+  collection.restoreEmpty();
+  await clock.advance(99_000);
+  expect(stored()).toEqual(['a', 'b', 'c']);
+  await clock.advance(12_000);
+  expect(stored()).toEqual([]);
+  collection.put('d');
+  await settle();
+  expect(stored()).toEqual(['d']);
+});
+
+test('a silent server that does not answer is reported', async () => {
+  const { collection, clock, errors } = await start(['a'], { maxSilenceMs: 100_000 });
+  collection.failNext(new HeadstartError('Timeout', 'listing: no answer within 60 s'));
+  await clock.advance(111_000);
+  expect(errors).toEqual(['listing: no answer within 60 s']);
   expect(collection.openWatches()).toBe(1);
 });
 

@@ -35,7 +35,7 @@ export interface ReflectorOptions<T extends KubeObject> {
    * it has under that name.
    */
   readonly parse?: (object: KubeObject) => T;
-  /** A watch without any event or bookmark for so long is opened anew; 150 s when left out. */
+  /** A watch without any event or bookmark for so long is opened anew, after a look at the server; 90 s when left out. */
   readonly maxSilenceMs?: number;
 }
 
@@ -45,12 +45,12 @@ const pageSize = 500;
 const listTimeoutMs = 60_000;
 /** client-go's reflector: the server ends a watch after 5 to 10 minutes, at random, which spreads the reconnects. */
 const minWatchSeconds = 300;
-/** The apiserver sends a bookmark each minute (storage/cacher); two may be missed. */
-const defaultMaxSilenceMs = 150_000;
+/** The apiserver sends a bookmark each minute (storage/cacher), unless its version has not moved at all. */
+const defaultMaxSilenceMs = 90_000;
 const watchdogTicks = 10;
 /** A watch that ends sooner and said nothing counts as a failure (client-go: "very short watch"). */
 const shortWatchMs = 1_000;
-/** After so many failures in a row the version itself is suspect: etcd may have been restored from a backup. */
+/** After so many failures in a row the version itself is suspect. */
 const failuresBeforeRelist = 5;
 const backoff = { baseMs: 500, maxMs: 30_000 };
 
@@ -121,7 +121,7 @@ async function list<T extends KubeObject>(context: Context<T>, signal: AbortSign
   let resourceVersion = '';
   let next = '';
   do {
-    const page = await readPage(context, next, signal);
+    const page = await readPage(context, { limit: pageSize, next }, signal);
     for (const item of page.items ?? []) items.push(item);
     resourceVersion = page.metadata?.resourceVersion ?? '';
     next = page.metadata?.continue ?? '';
@@ -134,11 +134,14 @@ async function list<T extends KubeObject>(context: Context<T>, signal: AbortSign
   context.synced.resolve();
 }
 
-async function readPage<T extends KubeObject>(context: Context<T>, next: string, signal: AbortSignal): Promise<Page> {
-  const { client, path, query } = context;
+async function readPage<T extends KubeObject>(
+  { client, path, query }: Context<T>,
+  { limit, next }: { readonly limit: number; readonly next: string },
+  signal: AbortSignal,
+): Promise<Page> {
   const page = await client.request<Page | undefined>({
     path,
-    query: { ...query, limit: String(pageSize), ...(next === '' ? {} : { continue: next }) },
+    query: { ...query, limit: String(limit), ...(next === '' ? {} : { continue: next }) },
     timeoutMs: listTimeoutMs,
     signal,
   });
@@ -181,7 +184,7 @@ function withoutManagedFields(item: KubeObject): KubeObject {
   return { ...item, metadata };
 }
 
-/** Follows the collection from a version on, until the server ends the watch in good order. */
+/** Follows the collection from a version on, until the server ends the watch in good order or has gone silent. */
 async function watch<T extends KubeObject>(context: Context<T>, from: string, signal: AbortSignal): Promise<void> {
   const { client, path, query, clock, random, state } = context;
   const timeoutSeconds = Math.floor(minWatchSeconds * (1 + random()));
@@ -196,6 +199,9 @@ async function watch<T extends KubeObject>(context: Context<T>, from: string, si
       state.failures = 0;
       watchdog.feed();
     }
+  } catch (error) {
+    if (!watchdog.hasBarked()) throw error;
+    return await probe(context, signal);
   } finally {
     watchdog.stop();
   }
@@ -204,6 +210,17 @@ async function watch<T extends KubeObject>(context: Context<T>, from: string, si
   }
   // A quiet watch that the server ended in good order.
   state.failures = 0;
+}
+
+/**
+ * Asks a server whose watch went silent whether it is there, and where. A server that is behind us was restored from a
+ * backup: it takes a watch from the future, and says nothing until it gets there.
+ */
+async function probe<T extends KubeObject>(context: Context<T>, signal: AbortSignal): Promise<void> {
+  const { metadata } = await readPage(context, { limit: 1, next: '' }, signal);
+  context.mutable.touch(context.clock.nowMs());
+  const isBehind = Number(metadata?.resourceVersion) < Number(context.state.resourceVersion);
+  if (isBehind) context.state.resourceVersion = undefined;
 }
 
 function handleEvent<T extends KubeObject>(context: Context<T>, { type, object }: WatchEvent): void {
@@ -240,6 +257,8 @@ function notify<T extends KubeObject>({ onChange, report }: Context<T>, change: 
 interface Watchdog {
   readonly signal: AbortSignal;
   feed(): void;
+  /** Was it the watchdog that aborted? */
+  hasBarked(): boolean;
   stop(): void;
 }
 
@@ -248,9 +267,11 @@ function startWatchdog<T extends KubeObject>(context: Context<T>, parent: AbortS
   const { clock, path, maxSilenceMs = defaultMaxSilenceMs } = context;
   const link = linkSignal(parent);
   let silentTicks = 0;
+  let barked = false;
   const guard = async (): Promise<void> => {
     // Sleeps are counted, as the wall clock may be set back.
     for (; silentTicks < watchdogTicks; silentTicks += 1) await clock.sleep(maxSilenceMs / watchdogTicks, link.signal);
+    barked = true;
     link.abort(new HeadstartError('Timeout', `watching ${path}: nothing for ${maxSilenceMs / 1000} s`));
   };
   // It rejects only when the watch is over.
@@ -260,6 +281,7 @@ function startWatchdog<T extends KubeObject>(context: Context<T>, parent: AbortS
     feed: () => {
       silentTicks = -1;
     },
+    hasBarked: () => barked,
     stop: () => {
       link.abort(undefined);
       link.unlink();

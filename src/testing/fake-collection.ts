@@ -73,6 +73,21 @@ export class FakeCollection implements KubeClient {
     for (const stream of this.#streams) stream.end(error);
   }
 
+  /** Leaves each open watch open, but sends it nothing more: the connection is dead, and nobody was told. */
+  dropWatches(): void {
+    for (const stream of this.#streams) stream.end = () => undefined;
+    for (const stream of this.#streams) stream.push = () => undefined;
+  }
+
+  /** As from a backup made before there was anything: the version falls, open watches hear nothing of it. */
+  restoreEmpty(): void {
+    this.dropWatches();
+    this.#objects.clear();
+    this.#history.length = 0;
+    this.#version = 50;
+    this.#oldest = 0;
+  }
+
   /** Forgets the past: older versions, and continue tokens, are gone from now on. */
   compact(): void {
     this.#version += 1;
