@@ -125,6 +125,8 @@ async function startEtcd({ group, binaries, ports, file }: Setup): Promise<void>
   });
   const healthy = async (): Promise<boolean> => (await fetch(`${client}/health`)).ok;
   await waitUntil('etcd is healthy', healthy, { timeoutMs: 30_000, process });
+  // For tests that compact it.
+  await writeFile(file('etcd.url'), client);
 }
 
 async function startApiserver({ group, binaries, ports, file }: Setup): Promise<void> {
