@@ -12,7 +12,7 @@ import type { DemoOptions } from './demonstration/options.ts';
 import { drawRecording } from './demonstration/picture.ts';
 import { scoreBoth } from './demonstration/recording.ts';
 import type { Recording } from './demonstration/recording.ts';
-import { summary } from './demonstration/report.ts';
+import { dailyCost, summary } from './demonstration/report.ts';
 import { rampStart } from './demonstration/score.ts';
 import type { Sizing } from './demonstration/score.ts';
 import { runShow } from './demonstration/show.ts';
@@ -85,9 +85,16 @@ async function run(options: DemoOptions, lifetime: Lifetime): Promise<void> {
     observations,
   };
   print(`\n${summary(recording.scores)}\n`);
+  print('The ramp begins when demand is a quarter above that of the first minute.');
+  if (options.trace === undefined) print(dailyCost(recording.scores, aDayBefore(stage), targetPerPod));
   await write(options.outputFile, () => `${JSON.stringify(recording, undefined, 1)}\n`);
   await write(options.pictureFile, () => drawRecording(recording));
   if (options.keep) await stayUp(stage, lifetime);
+}
+
+/** Demand of the day before the start, every ten minutes. */
+function aDayBefore({ load, startSeconds }: Stage): number[] {
+  return Array.from({ length: 144 }, (_, index) => load.demandAt(startSeconds - (index + 1) * 600));
 }
 
 function introduction(options: DemoOptions, source: Source, stage: Stage): string {

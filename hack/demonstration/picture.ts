@@ -83,8 +83,8 @@ function demandPanel({ observations }: Recording, { start, minutes }: Span): str
     `<text class="title" x="${left}" y="28">Demand, requests per second</text>`,
     ...legend(50, [
       { kind: 'demand', label: 'demand' },
-      { kind: 'forecast', label: 'forecast for that time, made one lead time before' },
-      { kind: 'published', label: 'predicted_demand at that time' },
+      { kind: 'forecast', label: 'median forecast, made one lead time before' },
+      { kind: 'published', label: 'predicted_demand, for the minutes ahead' },
     ]),
     ...axis(box, false),
     `<path class="demand-area" d="${area}"/>`,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from 'vitest';
-import { liveHeader, liveLine, summary } from './report.ts';
+import { dailyCost, liveHeader, liveLine, summary } from './report.ts';
 
 const sizing = { capacityPerPod: 50, minReplicas: 2, maxReplicas: 100 };
 
@@ -35,5 +35,13 @@ test('a twin that did not scale says so', () => {
   const none = { deficientPodMinutes: 0, worstShortage: 0, podHours: 1 };
   expect(summary({ reactive: none, predictive: { ...none, beganAfterSeconds: 0 } })).toContain(
     'began to scale          not at all   as the ramp began',
+  );
+});
+
+test('what a ramp costs is compared with a day', () => {
+  const base = { deficientPodMinutes: 0, worstShortage: 0 };
+  const scores = { reactive: { ...base, podHours: 6 }, predictive: { ...base, podHours: 11.04 } };
+  expect(dailyCost(scores, [700, 500, 900], 35)).toBe(
+    'The ramp comes once a day: 5.04 pod-hours are 1.1 % of the 480 of a day.',
   );
 });

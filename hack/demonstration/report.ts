@@ -48,6 +48,19 @@ export function summary(scores: Readonly<Record<Twin, Score>>): string {
     .join('\n');
 }
 
+/** What the extra pods of one ramp mean for a workload that has one a day; `demands` are samples of one day. */
+export function dailyCost(
+  scores: Readonly<Record<Twin, Score>>,
+  demands: readonly number[],
+  targetPerPod: number,
+): string {
+  const extra = scores.predictive.podHours - scores.reactive.podHours;
+  const mean = demands.reduce((sum, demand) => sum + demand, 0) / demands.length;
+  const daily = (mean / targetPerPod) * 24;
+  const percent = ((100 * extra) / daily).toFixed(1);
+  return `The ramp comes once a day: ${extra.toFixed(2)} pod-hours are ${percent} % of the ${Math.round(daily)} of a day.`;
+}
+
 function began({ beganAfterSeconds }: Score): string {
   if (beganAfterSeconds === undefined) return 'not at all';
   if (Math.abs(beganAfterSeconds) < 1) return 'as the ramp began';
