@@ -40,8 +40,8 @@ test('a twin that did not scale says so', () => {
 
 test('what a ramp costs is compared with a day', () => {
   const base = { deficientPodMinutes: 0, worstShortage: 0 };
-  const scores = { reactive: { ...base, podHours: 6 }, predictive: { ...base, podHours: 11.04 } };
+  const scores = { reactive: { ...base, podHours: 6 }, predictive: { ...base, podHours: 11.28 } };
   expect(dailyCost(scores, [700, 500, 900], 35)).toBe(
-    'The ramp comes once a day: 5.04 pod-hours are 1.1 % of the 480 of a day.',
+    'The ramp comes once a day: 5.28 pod-hours are 1.1 % of the 480 of a day.',
   );
 });
