@@ -9,8 +9,8 @@ import { formatRfc3339, parseTimestamp } from '../../series/rfc3339.ts';
 import type { Sample } from '../../series/time-series.ts';
 import type { Snapshot } from './snapshot.ts';
 
-/** The largest demand that survives the HPA's arithmetic in integer milli. */
-export const maxDemand = Number.MAX_SAFE_INTEGER / 1000;
+/** The largest demand that the metrics replicas publish: integer milli are exact up to here. */
+export const maxDemand = 9e12;
 
 const maxCandidates = 20;
 
