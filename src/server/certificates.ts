@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Logger } from 'pino';
+import { backoffMs } from '../base/backoff.ts';
+import type { Clock } from '../base/clock.ts';
+import { errorCode, errorMessage, HeadstartError } from '../base/errors.ts';
+import type { KubeClient, KubeObject } from '../kube/client.ts';
+import { resourcePath } from '../kube/paths.ts';
+import { keepCaBundle } from './api-service.ts';
+import type { ApiServiceFinding, ServiceName } from './api-service.ts';
+import { issueServingCertificate } from './certificate-authority.ts';
+import type { KeyPair } from './certificate-authority.ts';
+import { addAuthority, decideRotation, fromSecretData, lifetimeMs, toSecretData } from './certificate-rotation.ts';
+import type { RotationStep, StoredCertificates } from './certificate-rotation.ts';
+
+/** A certificate to serve with, and what its clients are to trust. */
+export interface ServingCertificate extends KeyPair {
+  readonly caBundlePem: string;
+}
+
+/** Gives the certificate to serve with, and says when it changes. */
+export interface CertificateSource {
+  /** @throws HeadstartError Unavailable before `start` has resolved */
+  current(): ServingCertificate;
+  onChange(listener: (certificate: ServingCertificate) => void): void;
+  /**
+   * Resolves when there is a certificate; it is then kept up to date until the signal aborts.
+   * @throws HeadstartError when there cannot be one
+   */
+  start(signal: AbortSignal): Promise<void>;
+}
+
+/** A CertificateSource that looks after the APIService too. */
+export interface CertificateManager extends CertificateSource {
+  /** What the last look at the APIService found; undefined before there was one. */
+  apiService(): ApiServiceFinding | undefined;
+}
+
+/** What the manager works with. */
+export interface CertificateManagerOptions {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+  /** Where the replicas share the certificate; it may be shipped empty. */
+  readonly secret: { readonly namespace: string; readonly name: string };
+  readonly service: ServiceName;
+  /** The APIService whose caBundle is kept. */
+  readonly apiServiceName: string;
+}
+
+type Secret = KubeObject & { readonly type?: string; readonly data?: Readonly<Record<string, string>> | null };
+
+const checkPeriodMs = 60_000;
+const backoff = { baseMs: 500, maxMs: 10_000 };
+const maxConflicts = 5;
+
+/**
+ * Makes serving certificates, shares them between replicas in a Secret and renews them with an overlap: a new authority
+ * is in the Secret and the APIService for ten minutes before a certificate of it is served. Looks each minute.
+ */
+export function createCertificateManager(options: CertificateManagerOptions): CertificateManager {
+  const { clock, random, logger } = options;
+  const listeners: ((certificate: ServingCertificate) => void)[] = [];
+  let stored: StoredCertificates | undefined;
+  let finding: ApiServiceFinding | undefined;
+
+  const sync = async (): Promise<void> => {
+    const next = await syncSecret(options, stored);
+    const isSame = JSON.stringify(toSecretData(next)) === JSON.stringify(stored && toSecretData(stored));
+    stored = next;
+    if (!isSame) for (const listener of listeners) listener(servingCertificate(next));
+    const found = await keepCaBundle(options.client, options.apiServiceName, {
+      service: options.service,
+      caBundlePem: next.authorities.join(''),
+    });
+    if (found.message !== finding?.message) {
+      logger[found.state === 'Owned' ? 'info' : 'warn']({ reason: found.state }, found.message);
+    }
+    finding = found;
+  };
+  const follow = async (signal: AbortSignal): Promise<void> => {
+    while (!signal.aborted) {
+      // Aborted: the loop's condition ends it.
+      await clock.sleep(checkPeriodMs, signal).catch(() => undefined);
+      if (!signal.aborted) await sync().catch((error: unknown) => warn(logger, error));
+    }
+  };
+  return {
+    current: () => {
+      if (stored === undefined) throw new HeadstartError('Unavailable', 'there is no serving certificate yet');
+      return servingCertificate(stored);
+    },
+    onChange: (listener) => void listeners.push(listener),
+    apiService: () => finding,
+    start: async (signal) => {
+      for (let failures = 0; stored === undefined; failures += 1) {
+        await sync().catch(async (error: unknown) => {
+          // With a certificate, the APIService can wait for the next look.
+          warn(logger, error);
+          if (stored !== undefined) return;
+          if (error instanceof HeadstartError && !error.retryable) throw error;
+          await clock.sleep(backoffMs(failures, { ...backoff, random }), signal);
+        });
+      }
+      void follow(signal);
+    },
+  };
+}
+
+function servingCertificate({ serving, authorities }: StoredCertificates): ServingCertificate {
+  return { ...serving, caBundlePem: authorities.join('') };
+}
+
+function warn(logger: Logger, error: unknown): void {
+  logger.warn({ code: errorCode(error) }, `keeping certificates: ${errorMessage(error)}`);
+}
+
+/**
+ * Reads the Secret and takes the next step of the rotation. Of several replicas that take it at once one wins; the
+ * others find its certificate. A Secret that was emptied or deleted gets back what is in memory.
+ */
+async function syncSecret(
+  options: CertificateManagerOptions,
+  memory: StoredCertificates | undefined,
+): Promise<StoredCertificates> {
+  const { client, clock, logger, secret: name } = options;
+  const path = resourcePath({ apiVersion: 'v1', plural: 'secrets', ...name });
+  for (let conflicts = 0; ; conflicts += 1) {
+    const secret = await client.request<Secret>({ path }).catch((error: unknown) => {
+      if (errorCode(error) === 'NotFound') return undefined;
+      throw error;
+    });
+    const found = fromSecretData(decodeData(secret));
+    const stored = found ?? memory;
+    const step = decideRotation(stored, { dnsName: dnsNames(options)[2] ?? '', nowMs: clock.nowMs() });
+    if (step === 'keep' && found !== undefined) return found;
+    const next = await takeStep(options, stored, step);
+    try {
+      await writeSecret(options, secret, next);
+      logger.info({ reason: step }, `serving certificate: ${step}`);
+      return next;
+    } catch (error) {
+      const isRace = ['Conflict', 'AlreadyExists'].includes(errorCode(error));
+      if (!isRace || conflicts >= maxConflicts) throw error;
+    }
+  }
+}
+
+async function takeStep(
+  options: CertificateManagerOptions,
+  stored: StoredCertificates | undefined,
+  step: RotationStep,
+): Promise<StoredCertificates> {
+  const nowMs = options.clock.nowMs();
+  if (stored !== undefined && step === 'keep') return stored;
+  if (stored?.next !== undefined && step === 'promote') {
+    const { certPem, keyPem } = stored.next;
+    return { serving: { certPem, keyPem }, authorities: stored.authorities };
+  }
+  const { pair, caPem } = await issueServingCertificate({ dnsNames: dnsNames(options), nowMs, lifetimeMs });
+  const authorities = addAuthority(stored?.authorities ?? [], caPem, nowMs);
+  if (stored !== undefined && step === 'stage') {
+    return { serving: stored.serving, next: { ...pair, sinceMs: nowMs }, authorities };
+  }
+  return { serving: pair, authorities };
+}
+
+/** The third is the name by which kube-apiserver verifies (kube-aggregator: ServerName). */
+function dnsNames({ service: { name, namespace } }: CertificateManagerOptions): readonly string[] {
+  const inNamespace = `${name}.${namespace}`;
+  return [name, inNamespace, `${inNamespace}.svc`, `${inNamespace}.svc.cluster.local`];
+}
+
+async function writeSecret(
+  { client, secret: { namespace, name } }: CertificateManagerOptions,
+  secret: Secret | undefined,
+  stored: StoredCertificates,
+): Promise<void> {
+  const entries = Object.entries(toSecretData(stored));
+  const data = Object.fromEntries(entries.map(([key, text]) => [key, Buffer.from(text).toString('base64')]));
+  const collection = resourcePath({ apiVersion: 'v1', plural: 'secrets', namespace });
+  const base = { apiVersion: 'v1', kind: 'Secret', type: 'Opaque', metadata: { namespace, name } };
+  if (secret === undefined) await client.request({ method: 'POST', path: collection, body: { ...base, data } });
+  else await client.request({ method: 'PUT', path: `${collection}/${name}`, body: { ...base, ...secret, data } });
+}
+
+function decodeData(secret: Secret | undefined): Record<string, string> {
+  const entries = Object.entries(secret?.data ?? {});
+  return Object.fromEntries(entries.map(([key, text]) => [key, Buffer.from(text, 'base64').toString('utf8')]));
+}
