@@ -46,14 +46,14 @@ test('a namespace is deleted while Headstart runs', async () => {
   await stage.applyExample('preview.yaml', ({ metadata }) => {
     metadata.namespace = 'short-lived';
   });
-  await kubectlOk(['delete', 'namespace', 'short-lived', '--timeout=60s']);
+  expect(await kubectlOk(['delete', 'namespace', 'short-lived', '--timeout=60s'])).toContain('deleted');
 });
 
 test('uninstall leaves nothing behind, HPAs work as before, and namespaces can still be deleted', async () => {
   const { kubectl, kubectlOk } = stage.controlPlane;
   await kubectlOk(['create', 'namespace', 'outlives']);
   await stage.headstart.uninstall();
-  await kubectlOk(['delete', 'namespace', 'outlives', '--timeout=60s']);
+  expect(await kubectlOk(['delete', 'namespace', 'outlives', '--timeout=60s'])).toContain('deleted');
 
   const everything = 'crd,apiservice,clusterrole,clusterrolebinding,namespace';
   expect(await kubectlOk(['get', everything, '-o', 'name'])).not.toMatch(/headstart|external\.metrics/);

@@ -79,7 +79,7 @@ test('a selector that names nothing, everything or several is a 400 that says wh
     ['?labelSelector=forecast%20in%20(', 'labelSelector'],
   ]) {
     const { code, stderr } = await raw(query ?? '');
-    expect(code, query).not.toBe(0);
+    expect({ query, failed: code !== 0 }).toEqual({ query, failed: true });
     expect(stderr).toContain('BadRequest');
     expect(stderr).toContain(message);
   }

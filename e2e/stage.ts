@@ -77,7 +77,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     const exporter = await startExporter(counters);
     undo.push(exporter.stop);
     const prometheus = await startPrometheus({
-      backfill: backfill(options, now),
+      backfill: backfill(options, now, exporter.address),
       scrapeTargets: [{ job: 'exporter', address: exporter.address, intervalSeconds: 5 }],
     });
     undo.push(prometheus.stop);
@@ -182,7 +182,7 @@ function createCounters(initial: Readonly<Record<string, Demand>>, start: number
 }
 
 /** The history as counters every 15 s, labelled as Prometheus labels what it scrapes from the exporter. */
-function* backfill({ demand, historySeconds }: StageOptions, now: number): Generator<string> {
+function* backfill({ demand, historySeconds }: StageOptions, now: number, instance: string): Generator<string> {
   const step = 15;
   yield '# TYPE http_requests counter\n';
   for (const [app, at] of Object.entries(demand)) {
@@ -190,7 +190,7 @@ function* backfill({ demand, historySeconds }: StageOptions, now: number): Gener
     let total = 1e9;
     for (let time = start; time < now; time += step) total -= at(time) * step;
     for (let time = start; time < now - step; time += step) {
-      yield `http_requests_total{app="${app}",job="exporter"} ${total.toFixed(3)} ${time}\n`;
+      yield `http_requests_total{app="${app}",instance="${instance}",job="exporter"} ${total.toFixed(3)} ${time}\n`;
       total += at(time) * step;
     }
   }

@@ -19,6 +19,8 @@ export interface Config {
   readonly identity: string;
   readonly serviceName: string;
   readonly certificateSecret: string;
+  readonly tlsCertFile: string | undefined;
+  readonly tlsKeyFile: string | undefined;
   readonly prometheusServers: ReadonlyMap<string, string>;
   readonly syncPeriodSeconds: number;
   readonly shutdownDelaySeconds: number;
@@ -44,6 +46,8 @@ const flags = {
   identity: { ...flag('', 'Name of this replica; default the host name.', text), env: 'POD_NAME' },
   'service-name': flag('headstart-metrics', 'Service in front of the external metrics API.', text),
   'certificate-secret': flag('headstart-serving-certificate', 'Secret that holds the serving certificate.', text),
+  'tls-cert-file': flag('', 'Serving certificate made by others, instead of an own one; with --tls-key-file.', text),
+  'tls-key-file': flag('', 'Key of --tls-cert-file.', text),
   'prometheus-servers': flag(
     'default=http://prometheus.monitoring.svc:9090',
     'Prometheus servers that serverRef may name: NAME=URL[,NAME=URL…].',
@@ -98,11 +102,16 @@ export function parseConfig(
     identity: value('identity') || hostName,
     serviceName: value('service-name'),
     certificateSecret: value('certificate-secret'),
+    tlsCertFile: value('tls-cert-file') || undefined,
+    tlsKeyFile: value('tls-key-file') || undefined,
     prometheusServers: value('prometheus-servers'),
     syncPeriodSeconds: value('sync-period'),
     shutdownDelaySeconds: value('shutdown-delay'),
     logLevel: value('log-level'),
   };
+  if ((config.tlsCertFile === undefined) !== (config.tlsKeyFile === undefined)) {
+    errors.push('--tls-cert-file, --tls-key-file: got one of them, want both or none');
+  }
   return errors.length > 0 ? { errors } : (config as Config);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 /** What a network call came to; the word is an error code of base/errors.ts, or Success. */
 export interface CallOutcome {
@@ -13,7 +13,10 @@ export interface Metrics {
   readonly registry: Registry;
   kubeRequest(call: CallOutcome & { readonly verb: string }): void;
   sourceRequest(call: CallOutcome & { readonly server: string }): void;
-  metricRequest(call: { readonly metric: string; readonly code: number; readonly seconds: number }): void;
+  /** Requests to the external metrics API by route, which is a pattern, and status code. */
+  metricRequest(call: { readonly route: string; readonly code: number; readonly seconds: number }): void;
+  /** What a metric said, by the rung of the ladder that the value came from. */
+  metricAnswered(answer: { readonly metric: string; readonly rung: string }): void;
   reconciled(call: CallOutcome & { readonly controller: string }): void;
   leading(isLeader: boolean): void;
 }
@@ -36,14 +39,20 @@ export function createMetrics(): Metrics {
     ['server', 'outcome'],
   );
   const metric = histogram(
-    'headstart_metric_request_duration_seconds',
-    'Requests to the external metrics API, by metric and status code.',
-    ['metric', 'code'],
+    'headstart_metrics_api_request_duration_seconds',
+    'Requests to the external metrics API, by route and status code.',
+    ['route', 'code'],
   );
   const reconcile = histogram('headstart_reconcile_duration_seconds', 'Reconciliations, by controller and outcome.', [
     'controller',
     'outcome',
   ]);
+  const answers = new Counter({
+    name: 'headstart_metrics_api_answers_total',
+    help: 'Answers of the external metrics API, by metric and rung of the ladder; Nothing means an error.',
+    labelNames: ['metric', 'rung'],
+    registers: [registry],
+  });
   const leader = new Gauge({
     name: 'headstart_leader',
     help: '1 while this replica holds the Lease of the forecaster.',
@@ -53,7 +62,8 @@ export function createMetrics(): Metrics {
     registry,
     kubeRequest: ({ verb, outcome, seconds: took }) => kube.observe({ verb, outcome }, took),
     sourceRequest: ({ server, outcome, seconds: took }) => source.observe({ server, outcome }, took),
-    metricRequest: ({ metric: name, code, seconds: took }) => metric.observe({ metric: name, code }, took),
+    metricRequest: ({ route, code, seconds: took }) => metric.observe({ route, code }, took),
+    metricAnswered: ({ metric: name, rung }) => answers.inc({ metric: name, rung }),
     reconciled: ({ controller, outcome, seconds: took }) => reconcile.observe({ controller, outcome }, took),
     leading: (isLeader) => leader.set(isLeader ? 1 : 0),
   };

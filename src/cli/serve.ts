@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+import { hostname } from 'node:os';
+import { parseConfig, serveFlagsHelp } from '../config.ts';
+import { createLogger } from '../observability/logger.ts';
+import { wire } from '../wire.ts';
+import { readVersion } from './version.ts';
+
+const help = `Usage: headstart serve [flags]
+
+Runs in a cluster until SIGTERM. A flag wins over its environment variable.
+
+${serveFlagsHelp()}
+`;
+
+/**
+ * `headstart serve`: runs the roles of this process until a signal ends it.
+ * @returns the exit code: 0 after a signal, 1 when a role failed, 2 for wrong arguments
+ */
+export async function runServe(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<number> {
+  if (argv.includes('--help') || argv.includes('-h')) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const config = parseConfig(argv, env, hostname());
+  if ('errors' in config) {
+    for (const error of config.errors) process.stderr.write(`headstart serve: ${error}\n`);
+    return 2;
+  }
+  const logger = createLogger(config.logLevel);
+  const stopping = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => stopping.abort(new Error(`received ${signal}`)));
+  }
+  try {
+    await wire({ config, logger, version: await readVersion() }).run(stopping.signal);
+    logger.info('stopped');
+    return 0;
+  } catch (error) {
+    logger.error({ err: error }, 'a role failed');
+    return 1;
+  }
+}
