@@ -18,6 +18,10 @@ test.each<[ResourceRef, string]>([
   expect(resourcePath(ref)).toBe(path);
 });
 
+test.each(['', '.', '..'])('a name %j leads nowhere and is refused', (name) => {
+  expect(() => resourcePath({ apiVersion: 'v1', plural: 'pods', namespace: 'shop', name })).toThrow(/^name: got/);
+});
+
 test.each([
   ['apply', apply, ''],
   ['applyStatus', applyStatus, '/status'],

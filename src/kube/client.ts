@@ -39,8 +39,8 @@ export interface KubeObject {
 /** The port to the apiserver that the rest of this room and the controllers use. */
 export interface KubeClient {
   /**
-   * Sends one request and gives the decoded JSON body. Retries what is safe to repeat (GET on 429, 5xx and
-   * connection errors, with jitter).
+   * Sends one request and gives the decoded JSON body. Retries what is safe to repeat (anything on 429, GET also on
+   * 5xx and connection errors, with jitter) while `timeoutMs`, which is for all tries together, lasts.
    * @throws HeadstartError with the code that the Status names, its message inside
    */
   request<T>(request: KubeRequest): Promise<T>;

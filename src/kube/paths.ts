@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { invalidInput } from '../base/errors.ts';
 import type { KubeRequest } from './client.ts';
 
 /** Names a resource, a collection of it or one of its parts. */
@@ -15,12 +16,21 @@ export interface ResourceRef {
   readonly subresource?: string;
 }
 
-/** The path of a resource under the apiserver: `/apis/apps/v1/namespaces/shop/deployments/web/scale`. */
+/**
+ * The path of a resource under the apiserver: `/apis/apps/v1/namespaces/shop/deployments/web/scale`.
+ * @throws HeadstartError InvalidInput for an empty name and for one that would lead elsewhere
+ */
 export function resourcePath(ref: ResourceRef): string {
   const root = ref.apiVersion.includes('/') ? ['apis', ...ref.apiVersion.split('/')] : ['api', ref.apiVersion];
   const namespace = ref.namespace === undefined ? [] : ['namespaces', ref.namespace];
   const rest = [ref.plural, ref.name, ref.subresource].filter((part) => part !== undefined);
-  return `/${[...root, ...namespace, ...rest].map(encodeURIComponent).join('/')}`;
+  return `/${[...root, ...namespace, ...rest].map(encodeSegment).join('/')}`;
+}
+
+/** A name may come from a user's object; `..` would be resolved away by the URL parser. */
+function encodeSegment(segment: string): string {
+  if (['', '.', '..'].includes(segment)) throw invalidInput('name', segment, 'a name of a Kubernetes object');
+  return encodeURIComponent(segment);
 }
 
 /** What a request does, for people and for metrics. */
