@@ -10,7 +10,7 @@ import { parse } from 'yaml';
 import { HeadstartError, invalidInput } from '../base/errors.ts';
 
 /** What a request needs to reach the apiserver now. */
-export interface Connection {
+interface Connection {
   /** `https://host:port`, with the path prefix that a proxy in front may ask for; no slash at the end. */
   readonly server: string;
   readonly dispatcher: Dispatcher;

@@ -6,7 +6,7 @@ import { linkSignal } from './deadline.ts';
 import { LeaseLock } from './lease-lock.ts';
 
 /** What a replica does when it leads. */
-export interface LeadershipCallbacks {
+interface LeadershipCallbacks {
   /** Ends the election; what is held is given up after the work has ended. */
   readonly signal: AbortSignal;
   /**

@@ -7,7 +7,7 @@ import { resourcePath } from './paths.ts';
 import { microTime } from './time.ts';
 
 /** The object that an Event is about. */
-export interface EventRegarding {
+interface EventRegarding {
   readonly apiVersion: string;
   readonly kind: string;
   readonly namespace?: string | undefined;

@@ -43,6 +43,7 @@ export interface ReflectorOptions<T extends KubeObject> {
 const pageSize = 500;
 /** A page of large objects over a slow link. */
 const listTimeoutMs = 60_000;
+const probeTimeoutMs = 10_000;
 /** client-go's reflector: the server ends a watch after 5 to 10 minutes, at random, which spreads the reconnects. */
 const minWatchSeconds = 300;
 /** The apiserver sends a bookmark each minute (storage/cacher), unless its version has not moved at all. */
@@ -121,7 +122,7 @@ async function list<T extends KubeObject>(context: Context<T>, signal: AbortSign
   let resourceVersion = '';
   let next = '';
   do {
-    const page = await readPage(context, { limit: pageSize, next }, signal);
+    const page = await readPage(context, { limit: pageSize, next, timeoutMs: listTimeoutMs }, signal);
     for (const item of page.items ?? []) items.push(item);
     resourceVersion = page.metadata?.resourceVersion ?? '';
     next = page.metadata?.continue ?? '';
@@ -136,13 +137,13 @@ async function list<T extends KubeObject>(context: Context<T>, signal: AbortSign
 
 async function readPage<T extends KubeObject>(
   { client, path, query }: Context<T>,
-  { limit, next }: { readonly limit: number; readonly next: string },
+  { limit, next, timeoutMs }: { readonly limit: number; readonly next: string; readonly timeoutMs: number },
   signal: AbortSignal,
 ): Promise<Page> {
   const page = await client.request<Page | undefined>({
     path,
     query: { ...query, limit: String(limit), ...(next === '' ? {} : { continue: next }) },
-    timeoutMs: listTimeoutMs,
+    timeoutMs,
     signal,
   });
   if (!Array.isArray(page?.items ?? []) || !page?.metadata?.resourceVersion) {
@@ -217,7 +218,7 @@ async function watch<T extends KubeObject>(context: Context<T>, from: string, si
  * backup: it takes a watch from the future, and says nothing until it gets there.
  */
 async function probe<T extends KubeObject>(context: Context<T>, signal: AbortSignal): Promise<void> {
-  const { metadata } = await readPage(context, { limit: 1, next: '' }, signal);
+  const { metadata } = await readPage(context, { limit: 1, next: '', timeoutMs: probeTimeoutMs }, signal);
   context.mutable.touch(context.clock.nowMs());
   const isBehind = Number(metadata?.resourceVersion) < Number(context.state.resourceVersion);
   if (isBehind) context.state.resourceVersion = undefined;
