@@ -51,12 +51,15 @@ export interface CertificateManagerOptions {
 type Secret = KubeObject & { readonly type?: string; readonly data?: Readonly<Record<string, string>> | null };
 
 const checkPeriodMs = 60_000;
+/** An APIService that has just been created must not stay unverifiable for a minute. */
+const unsettledPeriodMs = 5_000;
 const backoff = { baseMs: 500, maxMs: 10_000 };
 const maxConflicts = 5;
 
 /**
  * Makes serving certificates, shares them between replicas in a Secret and renews them with an overlap: a new authority
- * is in the Secret and the APIService for ten minutes before a certificate of it is served. Looks each minute.
+ * is in the Secret and the APIService for ten minutes before a certificate of it is served. Looks each minute, and each
+ * five seconds while the APIService is not ours.
  */
 export function createCertificateManager(options: CertificateManagerOptions): CertificateManager {
   const { clock, random, logger } = options;
@@ -81,7 +84,8 @@ export function createCertificateManager(options: CertificateManagerOptions): Ce
   const follow = async (signal: AbortSignal): Promise<void> => {
     while (!signal.aborted) {
       // Aborted: the loop's condition ends it.
-      await clock.sleep(checkPeriodMs, signal).catch(() => undefined);
+      const periodMs = finding?.state === 'Owned' ? checkPeriodMs : unsettledPeriodMs;
+      await clock.sleep(periodMs, signal).catch(() => undefined);
       if (!signal.aborted) await sync().catch((error: unknown) => warn(logger, error));
     }
   };
