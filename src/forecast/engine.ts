@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { modelNames } from '../api/v1alpha1/demand-forecast.ts';
 import type { ModelName } from '../api/v1alpha1/demand-forecast.ts';
 import { formatDuration } from '../base/duration.ts';
 import { formatRfc3339 } from '../series/rfc3339.ts';
@@ -13,7 +12,7 @@ import type { MinuteHistory } from './minute-history.ts';
 import type { CannotFit } from './model.ts';
 import { createOnlineLevels } from './online.ts';
 import type { OnlineLevels } from './online.ts';
-import { models } from './registry.ts';
+import { modelNames, models } from './registry.ts';
 import { createScoreboard } from './scoreboard.ts';
 import type { Accuracy } from './scoreboard.ts';
 
@@ -31,6 +30,9 @@ const stalestMinutes = 15;
 
 /** Rows of the published curve at which quantiles are checked against what came. */
 const checkpoints = [0, 15, 45];
+
+/** Much lower and a week does not suffice to correct coverage; much higher and levels chase every cluster of misses. */
+const gain = 0.0015;
 
 const refitSeconds = 6 * hourSeconds;
 /** A history that grows by a twelfth in an hour is worth another look. */
@@ -158,7 +160,7 @@ export function createTargetForecaster(options: TargetOptions): TargetForecaster
 }
 
 function createOnline(options: TargetOptions): OnlineLevels {
-  return createOnlineLevels({ levels: [options.quantile], checkpoints, windowSteps: windowOf(options) });
+  return createOnlineLevels({ levels: [options.quantile], checkpoints, windowSteps: windowOf(options), gain });
 }
 
 function windowOf({ leadSeconds }: TargetOptions): number {

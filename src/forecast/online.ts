@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { at } from '../series/time-series.ts';
 
-/** Levels move by this much for each forecast that comes due. */
-const gain = 0.0015;
-
 /** Levels are not corrected by more than this. */
 const largestCorrection = 0.25;
 
@@ -22,6 +19,8 @@ export interface OnlineSetup {
   readonly checkpoints: readonly number[];
   /** Steps that must have passed, after the row's own, before its target is known. */
   readonly windowSteps: number;
+  /** A level moves by this much, times miss minus expected share of misses, for each forecast that comes due. */
+  readonly gain: number;
 }
 
 /** Corrections of the levels, learnt from the forecasts that have come due. */
@@ -38,7 +37,7 @@ export interface OnlineLevels {
  * Adaptive conformal inference (Gibbs & Candès, "Adaptive Conformal Inference Under Distribution Shift", 2021): after
  * a miss the level rises, after a hit it sinks, in the proportion that makes the share of misses what it should be.
  */
-export function createOnlineLevels({ levels, checkpoints, windowSteps }: OnlineSetup): OnlineLevels {
+export function createOnlineLevels({ levels, checkpoints, windowSteps, gain }: OnlineSetup): OnlineLevels {
   const corrections = checkpoints.map(() => new Float64Array(levels.length));
   const pending: Note[] = [];
   // The first pending note that each checkpoint has not scored yet.

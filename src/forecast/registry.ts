@@ -15,3 +15,6 @@ export const models: Readonly<Record<ModelName, Model>> = {
   'seasonal-profile': seasonalProfile,
   'level-corrected': levelCorrected,
 };
+
+/** The names of all models. */
+export const modelNames = Object.keys(models) as readonly ModelName[];
