@@ -102,7 +102,7 @@ export function createCertificateManager(options: CertificateManagerOptions): Ce
           // With a certificate, the APIService can wait for the next look.
           warn(logger, error);
           if (stored !== undefined) return;
-          if (error instanceof HeadstartError && !error.retryable) throw error;
+          if (!(error instanceof HeadstartError && error.retryable)) throw error;
           await clock.sleep(backoffMs(failures, { ...backoff, random }), signal);
         });
       }
@@ -136,7 +136,7 @@ async function syncSecret(
     });
     const found = fromSecretData(decodeData(secret));
     const stored = found ?? memory;
-    const step = decideRotation(stored, { dnsName: dnsNames(options)[2] ?? '', nowMs: clock.nowMs() });
+    const step = decideRotation(stored, { dnsName: serverName(options.service), nowMs: clock.nowMs() });
     if (step === 'keep' && found !== undefined) return found;
     const next = await takeStep(options, stored, step);
     try {
@@ -161,7 +161,7 @@ async function takeStep(
     const { certPem, keyPem } = stored.next;
     return { serving: { certPem, keyPem }, authorities: stored.authorities };
   }
-  const { pair, caPem } = await issueServingCertificate({ dnsNames: dnsNames(options), nowMs, lifetimeMs });
+  const { pair, caPem } = await issueServingCertificate({ dnsNames: dnsNames(options.service), nowMs, lifetimeMs });
   const authorities = addAuthority(stored?.authorities ?? [], caPem, nowMs);
   if (stored !== undefined && step === 'stage') {
     return { serving: stored.serving, next: { ...pair, sinceMs: nowMs }, authorities };
@@ -169,10 +169,14 @@ async function takeStep(
   return { serving: pair, authorities };
 }
 
-/** The third is the name by which kube-apiserver verifies (kube-aggregator: ServerName). */
-function dnsNames({ service: { name, namespace } }: CertificateManagerOptions): readonly string[] {
-  const inNamespace = `${name}.${namespace}`;
-  return [name, inNamespace, `${inNamespace}.svc`, `${inNamespace}.svc.cluster.local`];
+/** The name by which kube-apiserver verifies (kube-aggregator: BuildTransportConfig). */
+function serverName({ name, namespace }: ServiceName): string {
+  return `${name}.${namespace}.svc`;
+}
+
+function dnsNames(service: ServiceName): readonly string[] {
+  const { name, namespace } = service;
+  return [name, `${name}.${namespace}`, serverName(service), `${serverName(service)}.cluster.local`];
 }
 
 async function writeSecret(

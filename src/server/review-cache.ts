@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../base/clock.ts';
 
 /** How long an answer holds. */
-export interface Lifetime {
+interface Lifetime {
   /** Older answers are not used. */
   readonly ttlMs: number;
   /** Older answers are used, and asked for again meanwhile; `ttlMs` or more means never. */
