@@ -62,7 +62,18 @@ test('a user without permission gets 403, and another namespace cannot be read',
     'yes',
   );
   expect(
-    (await kubectl(['auth', 'can-i', 'patch', 'demandforecasts/status', '-n', 'green', ...as('green')])).stdout,
+    (
+      await kubectl([
+        'auth',
+        'can-i',
+        'patch',
+        'demandforecasts',
+        '--subresource=status',
+        '-n',
+        'green',
+        ...as('green'),
+      ])
+    ).stdout,
   ).toContain('no');
 });
 

@@ -16,10 +16,12 @@ import { waitUntil } from '../src/testing/process.ts';
 import { startPrometheus } from '../src/testing/prometheus.ts';
 import type { Prometheus } from '../src/testing/prometheus.ts';
 
+/** Between two samples of the history; the live counters go on from the last. */
+const backfillStepSeconds = 15;
 const examples = fileURLToPath(new URL('../manifests/examples/', import.meta.url));
 
 /** Demand of an app in requests per second at an epoch second. */
-export type Demand = (seconds: number) => number;
+type Demand = (seconds: number) => number;
 
 interface StageOptions {
   /** What each app gets; the exporter counts it up as `http_requests_total{app}`. */
@@ -58,7 +60,7 @@ export interface ExampleObject {
 }
 
 /** What stories ask of an HPA. */
-export interface HpaView {
+interface HpaView {
   readonly current: number;
   readonly desired: number;
   /** Status of the condition ScalingActive. */
@@ -72,7 +74,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     for (const step of undo.splice(0).toReversed()) await step();
   };
   try {
-    const now = Date.now() / 1000;
+    const now = Math.floor(Date.now() / 1000 / backfillStepSeconds) * backfillStepSeconds;
     const counters = createCounters(options.demand, now);
     const exporter = await startExporter(counters);
     undo.push(exporter.stop);
@@ -183,13 +185,13 @@ function createCounters(initial: Readonly<Record<string, Demand>>, start: number
 
 /** The history as counters every 15 s, labelled as Prometheus labels what it scrapes from the exporter. */
 function* backfill({ demand, historySeconds }: StageOptions, now: number, instance: string): Generator<string> {
-  const step = 15;
+  const step = backfillStepSeconds;
   yield '# TYPE http_requests counter\n';
   for (const [app, at] of Object.entries(demand)) {
-    const start = Math.ceil((now - historySeconds) / step) * step;
+    const start = now - Math.ceil(historySeconds / step) * step;
     let total = 1e9;
     for (let time = start; time < now; time += step) total -= at(time) * step;
-    for (let time = start; time < now - step; time += step) {
+    for (let time = start; time <= now; time += step) {
       yield `http_requests_total{app="${app}",instance="${instance}",job="exporter"} ${total.toFixed(3)} ${time}\n`;
       total += at(time) * step;
     }

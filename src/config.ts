@@ -5,8 +5,8 @@ import { errorMessage, invalidInput } from './base/errors.ts';
 import { logLevels } from './observability/logger.ts';
 import type { LogLevel } from './observability/logger.ts';
 
-export const roles = ['all', 'metrics', 'forecaster'] as const;
-export type Role = (typeof roles)[number];
+const roles = ['all', 'metrics', 'forecaster'] as const;
+type Role = (typeof roles)[number];
 
 /** What `headstart serve` runs with; made once, never changed. */
 export interface Config {

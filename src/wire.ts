@@ -246,20 +246,24 @@ async function run(shared: Shared, roles: readonly Role[], signal: AbortSignal):
   const background = forecasts.run(following.signal);
   logger.info({ role: config.role, identity: config.identity, version: shared.version }, 'started');
   try {
-    const running = roles.map(async (role) => {
-      await role.run(stop).catch((error: unknown) => {
-        // One role that cannot go on ends the process, so that Kubernetes starts it anew.
-        if (!stop.aborted) throw error;
-      });
-    });
-    await Promise.all(running).finally(async () => {
-      ending.abort();
-      await Promise.allSettled(running);
-    });
+    const results = await Promise.allSettled(roles.map(async (role) => await runRole(role, stop, ending)));
+    const failed = results.find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
   } finally {
     following.abort();
     await background;
     await operations.close();
+  }
+}
+
+/** One role that cannot go on ends the process, so that Kubernetes starts it anew. */
+async function runRole(role: Role, stop: AbortSignal, ending: AbortController): Promise<void> {
+  try {
+    await role.run(stop);
+  } catch (error) {
+    if (stop.aborted) return;
+    ending.abort();
+    throw error;
   }
 }
 

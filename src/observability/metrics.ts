@@ -2,7 +2,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 /** What a network call came to; the word is an error code of base/errors.ts, or Success. */
-export interface CallOutcome {
+interface CallOutcome {
   readonly outcome: string;
   readonly seconds: number;
 }

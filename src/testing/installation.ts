@@ -25,7 +25,7 @@ export interface InstallationOptions {
 }
 
 /** One process of a role; only where pods are simulated. */
-export interface Replica {
+interface Replica {
   readonly name: string;
   readonly role: RenderedRole;
   readonly process: RunningProcess;

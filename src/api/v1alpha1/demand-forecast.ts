@@ -5,7 +5,7 @@ import type { Condition } from '../conditions.ts';
 import { cel, durationBetween, durationPattern, listMap, milliQuantity, oneOf, quantity, time } from './schema.ts';
 
 /** Models that `spec.models` may name. */
-export const modelNames = ['naive', 'drift', 'seasonal-naive', 'seasonal-profile', 'level-corrected'] as const;
+const modelNames = ['naive', 'drift', 'seasonal-naive', 'seasonal-profile', 'level-corrected'] as const;
 export type ModelName = (typeof modelNames)[number];
 
 const scaleTargetRef = Type.Object(
