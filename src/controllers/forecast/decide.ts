@@ -11,7 +11,7 @@ import { maxDemand, renderForecasted, renderHpa, renderLead, renderObserved } fr
 import type { Outlook, Snapshot } from './snapshot.ts';
 
 /** A Kubernetes Event to record about the forecast. */
-export interface EventDraft {
+interface EventDraft {
   readonly type: 'Normal' | 'Warning';
   readonly reason: Reason;
   readonly message: string;

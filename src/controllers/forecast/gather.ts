@@ -9,9 +9,10 @@ import type { KubeClient, KubeObject } from '../../kube/client.ts';
 import { linkSignal } from '../../kube/deadline.ts';
 import { resourcePath } from '../../kube/paths.ts';
 import type { ObjectStore } from '../../kube/store.ts';
+import { isTimeZone } from '../../series/calendar.ts';
 import type { MetricSource } from '../../sources/metrics/metric-source.ts';
 import { readDemand } from './read-demand.ts';
-import type { DemandRead } from './read-demand.ts';
+import type { DemandRead, HistoryPlan } from './read-demand.ts';
 import type { TargetReading } from './snapshot.ts';
 
 /** Whom to ask. */
@@ -49,18 +50,17 @@ const maxPods = 500;
 
 /**
  * Reads everything that a decision needs. What cannot be read is part of the answer.
- * @param sinceSeconds the end of the history that is known; undefined reads all of it
  * @throws only what no condition has a word for
  */
 export async function gather(
   context: GatherContext,
   forecast: DemandForecast,
-  { sinceSeconds, signal }: { readonly sinceSeconds: number | undefined; readonly signal: AbortSignal },
+  { plan, signal }: { readonly plan: HistoryPlan; readonly signal: AbortSignal },
 ): Promise<Gathered> {
   const { namespace } = forecast.metadata;
   const [workload, read] = await Promise.all([
     readTarget(context, forecast, signal),
-    readDemandInTime(context, forecast, { sinceSeconds, signal }),
+    readDemandInTime(context, forecast, { plan, signal }),
   ]);
   return {
     ...read,
@@ -73,13 +73,15 @@ export async function gather(
 async function readDemandInTime(
   context: GatherContext,
   { spec }: DemandForecast,
-  { sinceSeconds, signal }: { readonly sinceSeconds: number | undefined; readonly signal: AbortSignal },
+  { plan, signal }: { readonly plan: HistoryPlan; readonly signal: AbortSignal },
 ): Promise<DemandRead> {
   const { clock, sourceTimeoutMs = 40_000 } = context;
   const { query, serverRef } = spec.source.prometheus;
   const source = context.source(serverRef);
   if (source === undefined) return unknownServer(serverRef, context.serverNames);
-  const windowSeconds = parseDurationSeconds(spec.history.window, 'spec.history.window');
+  // Without a time zone nothing is learnt from it.
+  const window = isTimeZone(spec.timeZone) ? spec.history.window : spec.staleAfter;
+  const windowSeconds = parseDurationSeconds(window, 'spec.history.window');
   const link = linkSignal(signal);
   const timer = new AbortController();
   const expire = (): void => link.abort(new HeadstartError('Timeout', `not read within ${sourceTimeoutMs / 1000} s`));
@@ -87,7 +89,7 @@ async function readDemandInTime(
   clock.sleep(sourceTimeoutMs, timer.signal).then(expire, () => undefined);
   try {
     const now = clock.nowMs() / 1000;
-    return await readDemand(source, { query, serverRef, windowSeconds, sinceSeconds }, { now, signal: link.signal });
+    return await readDemand(source, { query, serverRef, windowSeconds, plan }, { now, signal: link.signal });
   } finally {
     timer.abort();
     link.unlink();
@@ -101,6 +103,7 @@ function unknownServer(serverRef: string, names: readonly string[]): DemandRead 
     samples: [],
     readUntil: undefined,
     historyFailure: message,
+    isHistoryRefused: false,
   };
 }
 

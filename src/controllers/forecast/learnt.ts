@@ -6,21 +6,25 @@ import type { Lead, PodStart } from '../../capacity/lead.ts';
 import { createTargetForecaster } from '../../forecast/engine.ts';
 import type { HistoryState, TargetForecaster } from '../../forecast/engine.ts';
 import { isTimeZone } from '../../series/calendar.ts';
-import type { Sample } from '../../series/time-series.ts';
 import { targetKey } from './decide.ts';
+import type { DemandRead, HistoryPlan } from './read-demand.ts';
 import type { Outlook } from './snapshot.ts';
 
 /** A forecast from a last sample that is older than this would be made of air. */
 const maxSampleAgeSeconds = 300;
+/** With every minute of lead models are fitted anew; a p90 that wavers by less is no reason to. */
+const leadToleranceSeconds = 15;
+const minWaitSeconds = 30;
+const maxWaitSeconds = 600;
 
 /** What has been learnt for one DemandForecast. */
 export interface Learnt {
-  /** Where to read on from; undefined while nothing has been read. */
-  sinceSeconds(forecast: DemandForecast): number | undefined;
+  /** What to read of the history now. */
+  plan(forecast: DemandForecast, now: number): HistoryPlan;
   /** Whether what was last written into status is about the demand that spec names now. */
   isStatusCurrent(forecast: DemandForecast): boolean;
   /** Takes in what was read. Nothing that was learnt is dropped before something takes its place. */
-  absorb(forecast: DemandForecast, read: Absorbed): void;
+  absorb(forecast: DemandForecast, read: Absorbed, now: number): void;
   lead(forecast: DemandForecast): Lead;
   outlook(forecast: DemandForecast, now: number): Outlook;
   history(now: number): HistoryState | undefined;
@@ -29,11 +33,7 @@ export interface Learnt {
 }
 
 /** What was read. */
-interface Absorbed {
-  readonly samples: readonly Sample[];
-  readonly readUntil: number | undefined;
-  readonly pods: readonly PodStart[] | undefined;
-}
+type Absorbed = Omit<DemandRead, 'demand'> & { readonly pods: readonly PodStart[] | undefined };
 
 /** Everything that is learnt, by the uid of the DemandForecast; for the life of the process. */
 export interface Registry {
@@ -73,15 +73,22 @@ function createLearnt(): Learnt {
   let engine: Engine | undefined;
   let leads = { target: '', record: noLeads };
   let writtenDemand: string | undefined;
+  let refusal: Refusal | undefined;
+  let plannedSeconds = Number.NaN;
   const leadOf = ({ spec }: DemandForecast): Lead =>
     estimateLead(leads.record, spec.lead === 'auto' ? undefined : parseDurationSeconds(spec.lead, 'spec.lead'));
   return {
-    sinceSeconds: (forecast) => (isFor(engine, forecast) ? engine?.readUntil : undefined),
+    plan: (forecast, now) => {
+      const sinceSeconds = isFor(engine, forecast) ? engine?.readUntil : undefined;
+      const isWaiting = sinceSeconds === undefined && refusal?.of === historyOf(forecast) && now < refusal.untilSeconds;
+      return isWaiting ? { kind: 'wait', failure: refusal?.failure ?? '' } : { kind: 'read', sinceSeconds };
+    },
     isStatusCurrent: (forecast) =>
       writtenDemand === undefined
         ? forecast.status?.observedGeneration === forecast.metadata.generation
         : writtenDemand === demandOf(forecast),
-    absorb: (forecast, { samples, readUntil, pods }) => {
+    absorb: (forecast, { samples, readUntil, historyFailure = '', isHistoryRefused, pods }, now) => {
+      refusal = isHistoryRefused ? nextRefusal(refusal, { forecast, historyFailure, now }) : undefined;
       const target = targetKey(forecast);
       if (leads.target !== target) leads = { target, record: noLeads };
       if (pods !== undefined) leads = { target, record: recordPods(leads.record, pods) };
@@ -89,7 +96,12 @@ function createLearnt(): Learnt {
       if (readUntil !== undefined) engine?.forecaster.observe(samples);
     },
     lead: leadOf,
-    outlook: (forecast, now) => outlook(forecast, { engine, lead: leadOf(forecast), now }),
+    outlook: (forecast, now) => {
+      const { p90Seconds, source } = leadOf(forecast);
+      const wavers = source === 'Measured' && Math.abs(p90Seconds - plannedSeconds) < leadToleranceSeconds;
+      if (!wavers) plannedSeconds = p90Seconds;
+      return outlook(forecast, { engine, leadSeconds: plannedSeconds, now });
+    },
     history: (now) => engine?.forecaster.history(now),
     wrote: (forecast) => {
       writtenDemand = demandOf(forecast);
@@ -97,8 +109,32 @@ function createLearnt(): Learnt {
   };
 }
 
+/** A whole history that could not be read is asked for again after 30 s, then after twice as long each time. */
+interface Refusal {
+  readonly of: string;
+  readonly failure: string;
+  readonly waitSeconds: number;
+  readonly untilSeconds: number;
+}
+
+function nextRefusal(
+  last: Refusal | undefined,
+  { forecast, historyFailure, now }: { forecast: DemandForecast; historyFailure: string; now: number },
+): Refusal {
+  const of = historyOf(forecast);
+  const before = last?.of === of ? last : undefined;
+  // It was not asked for again.
+  if (before !== undefined && now < before.untilSeconds) return before;
+  const waitSeconds = Math.min(maxWaitSeconds, (before?.waitSeconds ?? minWaitSeconds / 2) * 2);
+  return { of, failure: historyFailure, waitSeconds, untilSeconds: now + waitSeconds };
+}
+
 function isFor(engine: Engine | undefined, forecast: DemandForecast): boolean {
   return engine?.demand === demandOf(forecast) && engine.setup === setupOf(forecast);
+}
+
+function historyOf(forecast: DemandForecast): string {
+  return demandOf(forecast) + setupOf(forecast);
 }
 
 /** An engine that knows the demand goes on until the history has been read for the one that takes its place. */
@@ -127,14 +163,18 @@ function createForecaster({ spec }: DemandForecast, leadSeconds: number): Target
 
 function outlook(
   { spec }: DemandForecast,
-  { engine, lead, now }: { readonly engine: Engine | undefined; readonly lead: Lead; readonly now: number },
+  {
+    engine,
+    leadSeconds,
+    now,
+  }: { readonly engine: Engine | undefined; readonly leadSeconds: number; readonly now: number },
 ): Outlook {
   if (!isTimeZone(spec.timeZone)) return { kind: 'invalid-time-zone' };
   if (engine === undefined) return { kind: 'held' };
   const { forecaster } = engine;
   const { lastTimestamp = now } = forecaster.history(now);
   if (now - lastTimestamp > maxSampleAgeSeconds) return { kind: 'held' };
-  forecaster.setOptions({ leadSeconds: lead.p90Seconds, quantile: Number(spec.quantile) });
+  forecaster.setOptions({ leadSeconds, quantile: Number(spec.quantile) });
   return forecaster.issue(now);
 }
 

@@ -11,9 +11,15 @@ export interface DemandQuery {
   readonly query: string;
   readonly serverRef: string;
   readonly windowSeconds: number;
-  /** The end of what has been read already; undefined reads the whole window. */
-  readonly sinceSeconds: number | undefined;
+  readonly plan: HistoryPlan;
 }
+
+/** What to read of the history this time. */
+export type HistoryPlan =
+  /** From the end of what has been read already on; undefined reads the whole window. */
+  | { readonly kind: 'read'; readonly sinceSeconds: number | undefined }
+  /** Nothing: it failed a short while ago, with this message. */
+  | { readonly kind: 'wait'; readonly failure: string };
 
 /** What has been read. */
 export interface DemandRead {
@@ -23,6 +29,8 @@ export interface DemandRead {
   /** Where to go on from next time; undefined when the history could not be read. */
   readonly readUntil: number | undefined;
   readonly historyFailure: string | undefined;
+  /** Whether it was the history that failed, and not the source as a whole. */
+  readonly isHistoryRefused: boolean;
 }
 
 const stepSeconds = 60;
@@ -53,40 +61,55 @@ export async function readDemand(
   { now, signal }: { readonly now: number; readonly signal: AbortSignal },
 ): Promise<DemandRead> {
   const latest = await attempt(source.latest({ query: query.query, atSeconds: Math.floor(now), signal }));
+  const server = `server ${JSON.stringify(query.serverRef)}`;
   const isUseless = latest.error !== undefined && latest.error.code !== 'NotANumber';
   const history = isUseless
-    ? { samples: [], readUntil: undefined, error: latest.error }
-    : await readHistory(source, query, { now, signal, isNeeded: latest.value === undefined });
-  const server = `server ${JSON.stringify(query.serverRef)}`;
+    ? failed(`${server}: ${errorMessage(latest.error)}`)
+    : await readHistory(source, query, { now, signal, server, isNeeded: latest.value === undefined });
   return {
     demand: newest(latest, history.samples, server),
     samples: history.samples.filter(({ value }) => value >= 0),
     readUntil: history.readUntil,
-    historyFailure: history.error === undefined ? undefined : `${server}: ${errorMessage(history.error)}`,
+    historyFailure: history.failure,
+    isHistoryRefused: history.failure !== undefined && !isUseless,
   };
 }
 
 interface History {
   readonly samples: readonly Sample[];
   readonly readUntil: number | undefined;
-  readonly error: HeadstartError | undefined;
+  readonly failure: string | undefined;
+}
+
+function failed(failure: string): History {
+  return { samples: [], readUntil: undefined, failure };
+}
+
+interface HistoryContext {
+  readonly now: number;
+  readonly signal: AbortSignal;
+  readonly server: string;
+  /** Whether the newest sample has to come from it. */
+  readonly isNeeded: boolean;
 }
 
 async function readHistory(
   source: MetricSource,
-  { query, windowSeconds, sinceSeconds }: DemandQuery,
-  { now, signal, isNeeded }: { readonly now: number; readonly signal: AbortSignal; readonly isNeeded: boolean },
+  { query, windowSeconds, plan }: DemandQuery,
+  { now, signal, server, isNeeded }: HistoryContext,
 ): Promise<History> {
+  if (plan.kind === 'wait') return failed(plan.failure);
+  const { sinceSeconds } = plan;
   const toSeconds = Math.floor(now / stepSeconds) * stepSeconds;
-  if (sinceSeconds === toSeconds && !isNeeded) return { samples: [], readUntil: toSeconds, error: undefined };
+  if (sinceSeconds === toSeconds && !isNeeded) return { samples: [], readUntil: toSeconds, failure: undefined };
   const start = toSeconds - windowSeconds;
   // A clock that was set back must not ask for the time to come.
   const since = Math.min(sinceSeconds ?? start, toSeconds) - overlapSeconds;
   const fromSeconds = sinceSeconds === undefined ? start : Math.max(start, since);
   const { value, error } = await attempt(source.range({ query, fromSeconds, toSeconds, stepSeconds, signal }));
-  if (value === undefined) return { samples: [], readUntil: undefined, error };
+  if (value === undefined) return failed(`${server}: ${errorMessage(error)}`);
   const last = value.at(-1)?.timestamp ?? sinceSeconds ?? toSeconds;
-  return { samples: value, readUntil: Math.max(last, toSeconds - patienceSeconds), error };
+  return { samples: value, readUntil: Math.max(last, toSeconds - patienceSeconds), failure: undefined };
 }
 
 function newest(latest: Attempt<Sample | undefined>, samples: readonly Sample[], server: string): DemandReading {

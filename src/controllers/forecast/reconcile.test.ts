@@ -277,9 +277,24 @@ describe('reading demand', () => {
       message: expect.stringMatching(/cannot be read: server "default": the query gives more than one series/),
     });
     world.source.rangeError = undefined;
-    await world.pass();
+    await world.pass(2);
     expect(world.condition('Forecastable')).toMatchObject({ status: 'True' });
   });
+});
+
+test('a history that cannot be read is asked for less and less often', async () => {
+  const world = createWorld();
+  open = world;
+  world.source.rangeError = new HeadstartError('QueryFailed', 'too many samples');
+  world.put(demandForecast({}));
+  await world.run();
+  await world.pass(40);
+  expect(world.source.latests).toHaveLength(41);
+  expect(world.source.ranges.length).toBeLessThan(10);
+  expect(world.condition('Forecastable')).toMatchObject({ message: expect.stringContaining('too many samples') });
+  world.edit('web', { history: { window: '3h' } });
+  await settle();
+  expect(world.source.ranges.at(-1)).toMatchObject({ fromSeconds: startSeconds + 40 * 60 - 3 * 3600 });
 });
 
 describe('when the source fails', () => {

@@ -19,10 +19,13 @@ import type { GatherContext } from './gather.ts';
 import { createRegistry } from './learnt.ts';
 import type { Learnt, Registry } from './learnt.ts';
 import { untilNextLookMs } from './schedule.ts';
+import { createTurns } from './turns.ts';
 
 /** What a reconcile works with. */
 interface ReconcileContext extends GatherContext {
   readonly registry: Registry;
+  /** For what takes long: fitting a model takes up to a second. */
+  readonly inTurn: <T>(work: () => T) => Promise<T>;
   readonly recorder: Pick<EventRecorder, 'record'>;
   /** Between two looks at a forecast. */
   readonly intervalSeconds: number;
@@ -31,7 +34,7 @@ interface ReconcileContext extends GatherContext {
 const { kind, plural } = demandForecastCrd;
 
 /** What the controller works with; see ReconcileContext for the rest. */
-interface ForecastControllerOptions extends Omit<ReconcileContext, 'registry'> {
+interface ForecastControllerOptions extends Omit<ReconcileContext, 'registry' | 'inTurn'> {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   /** DemandForecasts looked at at a time; most of it is waiting. 32 when left out. */
@@ -51,7 +54,7 @@ export interface ForecastController {
 export function createForecastController(options: ForecastControllerOptions): ForecastController {
   const { forecasts, clock, random, workers = 32, onResult } = options;
   const registry = createRegistry();
-  const context: ReconcileContext = { ...options, registry };
+  const context: ReconcileContext = { ...options, registry, inTurn: createTurns() };
   let queue: WorkQueue | undefined;
   /** A change of one may give, or take, the target of another. */
   const addWithRivals = (forecast: DemandForecast): void => {
@@ -114,14 +117,19 @@ async function look(
   forecast: DemandForecast,
   { learnt, signal }: { readonly learnt: Learnt; readonly signal: AbortSignal },
 ): Promise<Decision> {
-  const gathered = await gather(context, forecast, { sinceSeconds: learnt.sinceSeconds(forecast), signal });
-  const now = context.clock.nowMs() / 1000;
-  learnt.absorb(forecast, gathered);
+  const { clock, inTurn } = context;
+  const plan = learnt.plan(forecast, clock.nowMs() / 1000);
+  const gathered = await gather(context, forecast, { plan, signal });
+  learnt.absorb(forecast, gathered, clock.nowMs() / 1000);
+  const { now, outlook } = await inTurn(() => {
+    const at = clock.nowMs() / 1000;
+    return { now: at, outlook: learnt.outlook(forecast, at) };
+  });
   const snapshot = {
     ...gathered,
     forecast,
     lead: learnt.lead(forecast),
-    outlook: learnt.outlook(forecast, now),
+    outlook,
     history: learnt.history(now),
     isStatusCurrent: learnt.isStatusCurrent(forecast),
   };

@@ -90,7 +90,7 @@ async function readLatest(server: Server, { atSeconds, ...request }: LatestReque
     stepSeconds: 60,
   });
   if (sample !== undefined && Number.isNaN(sample.value)) {
-    throw new HeadstartError('NotANumber', `the query gives NaN or Inf at ${atSeconds}; want a finite number`);
+    throw new HeadstartError('NotANumber', 'the query gives NaN or Inf; want a finite number');
   }
   return sample;
 }
