@@ -84,8 +84,7 @@ async function run(options: DemoOptions, lifetime: Lifetime): Promise<void> {
     scores: scoreBoth(observations, sizing),
     observations,
   };
-  print(`\n${summary(recording.scores)}\n`);
-  print('The ramp begins when demand is a quarter above that of the first minute.');
+  print(`\n${summary(recording)}`);
   if (options.trace === undefined) print(dailyCost(recording.scores, aDayBefore(stage), targetPerPod));
   await write(options.outputFile, () => `${JSON.stringify(recording, undefined, 1)}\n`);
   await write(options.pictureFile, () => drawRecording(recording));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { formatDuration } from '../../src/base/duration.ts';
+import type { Recording } from './recording.ts';
 import { neededPods } from './score.ts';
 import type { Observation, Score, Sizing, Twin } from './score.ts';
 
@@ -27,25 +28,29 @@ export function liveLine(observation: Observation, startSeconds: number, sizing:
   return cells.join('');
 }
 
-/** The table at the end. */
-export function summary(scores: Readonly<Record<Twin, Score>>): string {
+/** The table at the end, with a word on what its first row counts from. */
+export function summary({ scores, rampStartSeconds, observations }: Recording): string {
   const { reactive, predictive } = scores;
+  const from = rampStartSeconds ?? observations[0]?.atSeconds ?? 0;
   const rows = [
     ['', 'reactive', 'predictive'],
-    ['began to scale', began(reactive), began(predictive)],
+    ['began to scale', ...[reactive, predictive].map((twin) => began(twin, from))],
     ['deficient pod-minutes', reactive.deficientPodMinutes.toFixed(1), predictive.deficientPodMinutes.toFixed(1)],
     ['most pods missing', String(reactive.worstShortage), String(predictive.worstShortage)],
     ['pod-hours', reactive.podHours.toFixed(2), predictive.podHours.toFixed(2)],
   ];
   const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('   ')
-        .trimEnd(),
-    )
-    .join('\n');
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('   ')
+      .trimEnd(),
+  );
+  const ramp =
+    rampStartSeconds === undefined
+      ? 'No ramp came: times count from the start.'
+      : 'Times count from the start of the ramp, when demand is a quarter above that of the first minute.';
+  return [...lines, '', ramp].join('\n');
 }
 
 /** What the extra pods of one ramp mean for a workload that has one a day; `demands` are samples of one day. */
@@ -61,11 +66,11 @@ export function dailyCost(
   return `The ramp comes once a day: ${extra.toFixed(2)} pod-hours are ${percent} % of the ${Math.round(daily)} of a day.`;
 }
 
-function began({ beganAfterSeconds }: Score): string {
-  if (beganAfterSeconds === undefined) return 'not at all';
-  if (Math.abs(beganAfterSeconds) < 1) return 'as the ramp began';
-  const length = formatDuration(Math.abs(beganAfterSeconds));
-  return beganAfterSeconds < 0 ? `${length} before the ramp` : `${length} into the ramp`;
+function began({ beganSeconds }: Score, from: number): string {
+  if (beganSeconds === undefined) return 'not at all';
+  const after = beganSeconds - from;
+  const length = formatDuration(Math.abs(after));
+  return after < 0 ? `${length} before` : `${length} after`;
 }
 
 function clock(seconds: number): string {

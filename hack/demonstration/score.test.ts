@@ -40,12 +40,12 @@ test('a twin is short of the pods that it needs and has not ready, until the nex
   expect(reactive.deficientPodMinutes).toBeCloseTo((5 * 30 + 15 * 60) / 60, 9);
   expect(reactive.worstShortage).toBe(15);
   expect(reactive.podHours).toBeCloseTo((15 * 120 + 30 * 60 + 43 * 60) / 3600, 9);
-  expect(reactive.beganAfterSeconds).toBe(30);
+  expect(reactive.beganSeconds).toBe(120);
 });
 
 test('a twin that never scales has no time at which it began', () => {
   const predictive = score(show, 'predictive', sizing);
-  expect(predictive).not.toHaveProperty('beganAfterSeconds');
+  expect(predictive).not.toHaveProperty('beganSeconds');
   expect(predictive.deficientPodMinutes).toBeCloseTo(20, 9);
 });
 

@@ -42,8 +42,8 @@ export interface Sizing {
 
 /** How one twin did. */
 export interface Score {
-  /** Seconds from the start of the ramp to the first scale-up; negative before it; absent when there was none. */
-  readonly beganAfterSeconds?: number;
+  /** Epoch second at which it began to scale; absent when it did not. */
+  readonly beganSeconds?: number;
   /** Integral of max(0, pods needed - ready pods). */
   readonly deficientPodMinutes: number;
   /** The largest number of pods that were missing at one time. */
@@ -89,6 +89,5 @@ export function score(observations: readonly Observation[], twin: Twin, sizing: 
   const totals = { deficientPodMinutes: deficientSeconds / 60, worstShortage, podHours: podSeconds / 3600 };
   const standing = observations[0]?.[twin].desired ?? 0;
   const began = observations.find((observation) => observation[twin].desired >= risen * standing)?.atSeconds;
-  const ramp = rampStart(observations);
-  return began === undefined || ramp === undefined ? totals : { ...totals, beganAfterSeconds: began - ramp };
+  return began === undefined ? totals : { ...totals, beganSeconds: began };
 }

@@ -78,9 +78,9 @@ export async function buildStage(options: StageOptions): Promise<Stage> {
   return { controlPlane, kube, prometheus, load, startSeconds };
 }
 
-/** From making the load to the start of the show; images must be built and pulled where pods are containers. */
+/** From making the load to the start of the show: pods take up to two minutes, images must be built and pulled. */
 function setupSeconds(kind: ControlPlaneKind): number {
-  return kind === 'built' ? 75 : 300;
+  return kind === 'built' ? 150 : 400;
 }
 
 async function startCluster(kind: ControlPlaneKind, { lifetime, log }: StageOptions): Promise<ControlPlane> {
