@@ -479,7 +479,7 @@ describe('whatever is seen', () => {
         expect(errors).toEqual([]);
         for (const { message } of status.conditions ?? []) expect(message.length).toBeLessThanOrEqual(400);
       }),
-      { numRuns: 1000 },
+      { numRuns: 300 },
     );
   });
 
@@ -493,7 +493,7 @@ describe('whatever is seen', () => {
         const written = [status.observed?.value, status.forecast?.atLead, ...(status.forecast?.values ?? [])];
         for (const value of written) expect(['0', '0m']).not.toContain(value);
       }),
-      { numRuns: 1000 },
+      { numRuns: 300 },
     );
   });
 
@@ -507,7 +507,7 @@ describe('whatever is seen', () => {
           reading.kind === 'missing' ? 'Nothing' : reading.rung === 'ForecastHeld' ? 'Forecast' : reading.rung;
         expect(said).toBe(does);
       }),
-      { numRuns: 2000 },
+      { numRuns: 500 },
     );
   });
 });
