@@ -146,9 +146,10 @@ async function settle(
     const seconds = Math.ceil(startSeconds - Date.now() / 1000);
     if (missing === undefined && seconds <= 0) return;
     if (missing !== undefined && Date.now() > deadlineMs) throw new Error(`the show cannot start for ${missing}`);
-    const waiting = missing ?? `the time of the show, ${seconds} s`;
-    if (waiting.split(':')[0] !== told) log(`waiting for ${waiting}`);
-    told = waiting.split(':')[0]?.replace(/\d+ s$/, '') ?? '';
+    // The numbers change all the time, what is waited for does not.
+    const [what = ''] = (missing ?? 'the time of the show').split(':');
+    if (what !== told) log(`waiting for ${missing ?? `${what}, ${seconds} s`}`);
+    told = what;
     await lifetime.sleep(Math.min(2000, missing === undefined ? Math.max(100, seconds * 1000) : 2000));
   }
 }
