@@ -116,7 +116,7 @@ function readFlags(argv: readonly string[]) {
   try {
     return parseArgs({ args: [...argv], options: flags, strict: true, allowPositionals: false }).values;
   } catch (error) {
-    throw new HeadstartError('InvalidInput', errorMessage(error), { cause: error });
+    throw new HeadstartError('InvalidInput', errorMessage(error));
   }
 }
 

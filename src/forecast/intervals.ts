@@ -3,6 +3,7 @@ import { at } from '../series/time-series.ts';
 import type { Contest, Track } from './contest.ts';
 
 const daySeconds = 86_400;
+const minutesPerDay = 1440;
 
 /** Residuals count half as much when they are this much older. */
 const halfLifeSeconds = 4 * daySeconds;
@@ -25,7 +26,7 @@ export interface ResidualRule {
 export interface Residuals {
   readonly values: Float64Array;
   readonly weights: Float64Array;
-  readonly secondsOfDay: Float64Array;
+  readonly minutesOfDay: Float64Array;
   readonly days: Float64Array;
   /** What each was divided by. */
   readonly scales: Float64Array;
@@ -69,58 +70,71 @@ export function collectResiduals(
   return {
     values: Float64Array.from(entries, ({ value }) => value),
     weights: Float64Array.from(entries, ({ weight }) => weight),
-    secondsOfDay: Float64Array.from(entries, ({ secondOfDay }) => secondOfDay),
+    minutesOfDay: Float64Array.from(entries, ({ secondOfDay }) => Math.floor(secondOfDay / 60)),
     days: Float64Array.from(entries, ({ day }) => day),
     scales: Float64Array.from(entries, ({ scale }) => scale),
   };
 }
 
-/** Weights of residuals for a forecast made at `secondOfDay`; residuals of the day `exceptDay` are left out. */
-export function weightsAt(
-  residuals: Residuals,
-  rule: ResidualRule,
-  moment: { readonly secondOfDay: number; readonly exceptDay?: number },
-): Float64Array {
-  const { weights, secondsOfDay, days } = residuals;
-  return weights.map((weight, index) => {
-    if (at(days, index) === moment.exceptDay) return 0;
-    if (rule.timeOfDaySeconds === Number.POSITIVE_INFINITY) return weight;
-    const apart = Math.abs(at(secondsOfDay, index) - moment.secondOfDay);
-    const distance = Math.min(apart, daySeconds - apart) / rule.timeOfDaySeconds;
-    return weight * (otherTimesShare + Math.exp(-0.5 * distance * distance));
+/** Factors for the weights of residuals by how many minutes apart in the day they are. */
+export type Kernel = Float64Array;
+
+/** The kernel of a rule: a bell, and a floor under it so that other times still count a little. */
+export function createKernel({ timeOfDaySeconds }: ResidualRule): Kernel {
+  return Float64Array.from({ length: minutesPerDay }, (_, minutes) => {
+    const distance = (60 * Math.min(minutes, minutesPerDay - minutes)) / timeOfDaySeconds;
+    return timeOfDaySeconds === Number.POSITIVE_INFINITY ? 1 : otherTimesShare + Math.exp(-0.5 * distance * distance);
   });
 }
 
+/** Weights of residuals for a forecast made at `minuteOfDay`; residuals of the day `exceptDay` are left out. */
+export function weightsAt(
+  { weights, minutesOfDay, days }: Residuals,
+  kernel: Kernel,
+  moment: { readonly minuteOfDay: number; readonly exceptDay?: number },
+): Float64Array {
+  const applied = new Float64Array(weights.length);
+  for (let index = 0; index < weights.length; index += 1) {
+    if (at(days, index) === moment.exceptDay) continue;
+    const apart = Math.abs(at(minutesOfDay, index) - moment.minuteOfDay);
+    applied[index] = at(weights, index) * at(kernel, apart);
+  }
+  return applied;
+}
+
 /**
- * Quantiles of sorted values with weights: linear between the middles of the weights, and beyond the last middle on
- * with the slope of the upper (lower) fifth, so that a level above 1 is more than the largest value ever seen.
+ * A quantile of sorted values with weights: linear between the middles of the weights, and outside [0, 1] on with the
+ * slope of the outer fifth, so that a level above 1 is more than the largest value ever seen. NaN without weight.
  */
 export function weightedQuantile(values: Float64Array, weights: Float64Array, level: number): number {
   let total = 0;
-  for (const weight of weights) total += weight;
+  for (let index = 0; index < weights.length; index += 1) total += at(weights, index);
   if (!(total > 0)) return Number.NaN;
   const target = level * total;
   let before = 0;
-  let previous: { middle: number; value: number } | undefined;
+  let last = -1;
+  let lastMiddle = 0;
   for (let index = 0; index < values.length; index += 1) {
     const weight = at(weights, index);
     if (weight === 0) continue;
     const middle = before + weight / 2;
-    const value = at(values, index);
     if (target <= middle) {
-      if (previous === undefined) return level < 0 ? value + level * tailSlope(values, weights, 'lower') : value;
-      return previous.value + ((value - previous.value) * (target - previous.middle)) / (middle - previous.middle);
+      if (last === -1) return at(values, index) + Math.min(0, level) * tailSlope(values, weights, level);
+      return (
+        at(values, last) + ((at(values, index) - at(values, last)) * (target - lastMiddle)) / (middle - lastMiddle)
+      );
     }
-    previous = { middle, value };
+    last = index;
+    lastMiddle = middle;
     before += weight;
   }
-  const largest = previous?.value ?? Number.NaN;
-  return level > 1 ? largest + (level - 1) * tailSlope(values, weights, 'upper') : largest;
+  return at(values, last) + Math.max(0, level - 1) * tailSlope(values, weights, level);
 }
 
-/** Change of the quantile per unit of level over the upper or lower fifth. */
-function tailSlope(values: Float64Array, weights: Float64Array, side: 'upper' | 'lower'): number {
-  const [from, to] = side === 'upper' ? [0.8, 1] : [0, 0.2];
+/** Change of the quantile per unit of level in the outer fifth on the side of a level outside [0, 1]; else 0. */
+function tailSlope(values: Float64Array, weights: Float64Array, level: number): number {
+  if (level >= 0 && level <= 1) return 0;
+  const [from, to] = level > 1 ? [0.8, 1] : [0, 0.2];
   return (weightedQuantile(values, weights, to) - weightedQuantile(values, weights, from)) / 0.2;
 }
 
@@ -135,13 +149,20 @@ export function createCalibration(
     const residuals = collectResiduals(contest, track, { slot, power: rule.power, mean });
     return residuals.values.length === 0 ? [] : [{ position, residuals }];
   });
+  // Several levels are asked for at the same moment.
+  let weighed: { minuteOfDay: number; weights: Float64Array[] } = { minuteOfDay: Number.NaN, weights: [] };
+  const kernel = createKernel(rule);
   return {
     rule,
     size: pools[0]?.residuals.values.length ?? 0,
     curve: (secondOfDay, levelAt) => {
-      const knots = pools.map(({ position, residuals }) => ({
+      const minuteOfDay = Math.floor(secondOfDay / 60);
+      if (minuteOfDay !== weighed.minuteOfDay) {
+        weighed = { minuteOfDay, weights: pools.map(({ residuals }) => weightsAt(residuals, kernel, { minuteOfDay })) };
+      }
+      const knots = pools.map(({ position, residuals }, index) => ({
         position,
-        value: weightedQuantile(residuals.values, weightsAt(residuals, rule, { secondOfDay }), levelAt(position)),
+        value: weightedQuantile(residuals.values, weighed.weights[index] ?? residuals.weights, levelAt(position)),
       }));
       return (point, position) => point + residualScale(point, mean, rule.power) * interpolate(knots, position);
     },

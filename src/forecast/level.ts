@@ -64,12 +64,21 @@ export interface LevelHistory {
 }
 
 const levelChoices = [900, 300, 60, 2700];
-const decayChoices = [7200, 1800, 28_800, 172_800];
+/**
+ * How fast a correction decays. A past without a level shift cannot tell why a correction should last, so one that
+ * fades must earn it by an error that is smaller by its handicap.
+ */
+const decayChoices = [
+  { seconds: 28_800, handicap: 1 },
+  { seconds: 172_800, handicap: 1 },
+  { seconds: 7200, handicap: 1.02 },
+  { seconds: 1800, handicap: 1.05 },
+];
 const shapeChoices = [1, 0.5, 0];
 const offsetChoices = [0.1, 0.02, 0.5];
 
 /** Used until there is something to choose on. */
-const defaultRule: LevelRule = { levelSeconds: 900, decaySeconds: 7200, shape: 1, offset: 0.1 };
+const defaultRule: LevelRule = { levelSeconds: 900, decaySeconds: 28_800, shape: 1, offset: 0.1 };
 
 /** The rule with the smallest mean absolute error over the origins and leads. */
 export function chooseRule(history: LevelHistory, neverNegative: boolean): LevelRule {
@@ -85,15 +94,17 @@ export function chooseRule(history: LevelHistory, neverNegative: boolean): Level
     const levels = levelsAt(history, levelSeconds);
     for (const offset of offsets) {
       const terms = createTerms(history, levels, offset * history.scale);
-      for (const rule of rules(levelSeconds, offset)) consider(rule, meanAbsoluteError(history, terms, rule));
+      for (const { handicap, ...rule } of rules(levelSeconds, offset)) {
+        consider(rule, handicap * meanAbsoluteError(history, terms, rule));
+      }
     }
   }
   return winner;
 }
 
-function rules(levelSeconds: number, offset: number): LevelRule[] {
+function rules(levelSeconds: number, offset: number): (LevelRule & { handicap: number })[] {
   return shapeChoices.flatMap((shape) =>
-    decayChoices.map((decaySeconds) => ({ levelSeconds, decaySeconds, shape, offset })),
+    decayChoices.map(({ seconds, handicap }) => ({ levelSeconds, decaySeconds: seconds, shape, offset, handicap })),
   );
 }
 

@@ -2,7 +2,7 @@
 import { at } from '../series/time-series.ts';
 import { pinball } from './accuracy.ts';
 import type { Contest, Track } from './contest.ts';
-import { collectResiduals, weightedQuantile, weightsAt } from './intervals.ts';
+import { collectResiduals, createKernel, weightedQuantile, weightsAt } from './intervals.ts';
 import type { Residuals, ResidualRule } from './intervals.ts';
 
 /** The loss is the mean over these quantiles. */
@@ -82,7 +82,8 @@ function judge(contest: Contest, track: Track, rule: ResidualRule, basis: Basis)
  * days to leave one out, against the quantiles of all.
  */
 function meanLoss(residuals: Residuals, rule: ResidualRule, wanted: number): number {
-  const { values, weights, scales, secondsOfDay, days } = residuals;
+  const { values, weights, scales, minutesOfDay, days } = residuals;
+  const kernel = createKernel(rule);
   const leaveOut = new Set(days).size >= fewestDays;
   const byDay = rule.timeOfDaySeconds === Number.POSITIVE_INFINITY;
   const cache = new Map<number, number[]>();
@@ -93,8 +94,8 @@ function meanLoss(residuals: Residuals, rule: ResidualRule, wanted: number): num
     const day = at(days, index);
     let quantiles = byDay ? cache.get(day) : undefined;
     if (quantiles === undefined) {
-      const moment = { secondOfDay: at(secondsOfDay, index), ...(leaveOut ? { exceptDay: day } : {}) };
-      const applied = weightsAt(residuals, rule, moment);
+      const moment = { minuteOfDay: at(minutesOfDay, index), ...(leaveOut ? { exceptDay: day } : {}) };
+      const applied = weightsAt(residuals, kernel, moment);
       quantiles = levels.map((level) => weightedQuantile(values, applied, level));
       cache.set(day, quantiles);
     }

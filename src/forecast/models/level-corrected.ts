@@ -11,9 +11,9 @@ import type { DayProfile, ProfileShape } from '../profile.ts';
 import { refuseShort } from '../refusals.ts';
 import { meanPresent } from '../robust.ts';
 
-/** The correction is chosen on forecasts of this much of the past, made this often. */
+/** The correction is chosen on forecasts of this much of the past, made this often: not always at the same minute. */
 const judgedSeconds = 7 * 86_400;
-const originSeconds = 900;
+const originSeconds = 1500;
 const mostLeads = 4;
 
 /**
