@@ -4,10 +4,10 @@ import { deployment, pass, setStage } from './stage.ts';
 import type { Stage } from './stage.ts';
 
 const started = Date.now() / 1000;
-/** 140/s, and each day 600/s for an hour, which begins five minutes after the story does. */
+/** 122/s, and each day 600/s for an hour, which begins five minutes after the story does. */
 const daily = (seconds: number): number => {
   const phase = (seconds - started - 300 + 10 * 86_400) % 86_400;
-  return phase < 3600 ? 600 : 140;
+  return phase < 3600 ? 600 : 122;
 };
 let stage: Stage;
 
@@ -33,8 +33,8 @@ test('a DemandForecast in Preview changes nothing and publishes observed demand'
   const [predicted, observed, forecast] = await Promise.all(
     ['predicted_demand', 'observed_demand', 'forecast_demand'].map((metric) => stage.metric(metric, 'web')),
   );
-  expect(observed?.value).toBeGreaterThan(130);
-  expect(observed?.value).toBeLessThan(150);
+  expect(observed?.value).toBeGreaterThan(115);
+  expect(observed?.value).toBeLessThan(130);
   expect(predicted?.value).toBe(observed?.value);
   // The forecast sees the hour that begins within its look-ahead, and is shown, but not published.
   expect(forecast?.value).toBeGreaterThan(400);
@@ -45,5 +45,5 @@ test('a DemandForecast in Preview changes nothing and publishes observed demand'
   expect(JSON.stringify(status).length).toBeLessThanOrEqual(4096);
   const row = await stage.controlPlane.kubectlOk(['get', 'df']);
   expect(row).toMatch(/NAME +MODE +OBSERVED +ATLEAD +LEAD +MODEL +COVERAGE +STATUS +AGE/);
-  expect(row).toMatch(/web +Preview +1[34]\d+m /);
+  expect(row).toMatch(/web +Preview +1[12]\d+m /);
 });

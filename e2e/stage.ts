@@ -177,7 +177,9 @@ function createCounters(initial: Readonly<Record<string, Demand>>, start: number
     },
     text: () => {
       advance();
-      const lines = [...totals].map(([app, total]) => `http_requests_total{app="${app}"} ${total}`);
+      // With the time that it is for: on a busy machine a scrape is answered late, and rates would be off.
+      const at = Math.round(position * 1000);
+      const lines = [...totals].map(([app, total]) => `http_requests_total{app="${app}"} ${total} ${at}`);
       return `# TYPE http_requests_total counter\n${lines.join('\n')}\n`;
     },
   };
