@@ -28,7 +28,8 @@ Forecast:
   --step DURATION         between the rows of a forecast (default: as in the input; with --prometheus 1m)
   --quantiles LIST        of demand at each step, between 0 and 1 (default 0.5,0.8,0.95,0.99)
   --time-zone ZONE        IANA zone in which days and weeks are counted (default UTC)
-  --model NAME            one of ${modelNames.join(', ')} (default: the one with the smallest loss on the past)
+  --model NAME            ${modelNames.join(', ')}
+                          (default: the one with the smallest loss on the past)
 
 Output:
   --out FILE|-            default -, standard output
