@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawn } from 'node:child_process';
-import { appendFile, cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,8 +24,23 @@ const faults: readonly Fault[] = [
     finding: 'no-restricted-imports',
   },
   {
-    name: 'layer breach: one surface imports another room of the top',
+    name: 'layer breach: an adapter imports the configuration',
     files: { 'src/kube/planted.ts': "import type { Config } from '../config.ts';\nexport type Planted = Config;\n" },
+    finding: 'no-restricted-imports',
+  },
+  {
+    name: 'layer breach: a decision reads by itself',
+    files: {
+      'src/controllers/planted/decide.ts':
+        "import type { KubeClient } from '../../kube/client.ts';\nexport type Planted = KubeClient;\n",
+    },
+    finding: 'no-restricted-imports',
+  },
+  {
+    name: 'layer breach: what ships imports what tests use',
+    files: {
+      'src/cli/planted.ts': "import { freePort } from '../testing/ports.ts';\nexport const planted = freePort;\n",
+    },
     finding: 'no-restricted-imports',
   },
   {
@@ -101,7 +116,10 @@ async function copyCheckout(): Promise<string> {
 async function plant(fault: Fault): Promise<string | undefined> {
   const folder = await copyCheckout();
   try {
-    for (const [file, text] of Object.entries(fault.files)) await writeFile(path.join(folder, file), text);
+    for (const [file, text] of Object.entries(fault.files)) {
+      await mkdir(path.dirname(path.join(folder, file)), { recursive: true });
+      await writeFile(path.join(folder, file), text);
+    }
     for (const [file, text] of Object.entries(fault.append ?? {})) await appendFile(path.join(folder, file), text);
     const { code, output } = await run(['npm', 'test', '--silent'], folder);
     if (code === 0) return 'npm test passed';
