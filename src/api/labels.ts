@@ -7,8 +7,10 @@ export const forecastLabel = 'forecast';
 export const apiGroup = 'headstart.dev';
 export const apiVersion = 'headstart.dev/v1alpha1';
 
-/** The manager of the fields that Headstart applies. */
+/** The manager of the fields that Headstart applies; of a status: what changes with every loop. */
 export const fieldManager = 'headstart';
+/** The manager of the rest of a status: conditions, and what explains the forecast. */
+export const slowFieldManager = 'headstart-conditions';
 
 /** The metrics that are served, in the order in which discovery lists them. */
 export const metricNames = ['predicted_demand', 'observed_demand', 'forecast_demand'] as const;

@@ -223,7 +223,11 @@ const status = Type.Object(
       ),
     ),
     conditions: optional(
-      listMap(condition, ['type'], { maxItems: 16, description: 'What holds, each with a reason and the numbers.' }),
+      listMap(condition, ['type'], {
+        maxItems: 16,
+        description:
+          'What holds, each with a reason and the numbers; where only numbers waver, they are written down every ten minutes.',
+      }),
     ),
   },
   { description: 'What Headstart saw and did last.' },

@@ -130,12 +130,12 @@ describe('what each condition says', () => {
     [
       'demand is observed',
       {},
-      ['Observed', 'True', 'DemandObserved', /^100 at 2026-09-01T12:00:30Z from server "default"$/],
+      ['Observed', 'True', 'DemandObserved', /^demand is read from server "default", no older than staleAfter 3m$/],
     ],
     [
       'demand of 0 is a demand',
       { demand: { kind: 'sample', sample: { timestamp: now, value: 0 } } },
-      ['Observed', 'True', 'DemandObserved', /^0 at/],
+      ['Observed', 'True', 'DemandObserved', /^demand is read/],
     ],
     ['the query gives nothing', { demand: { kind: 'none' } }, ['Observed', 'False', 'NoData', /no data/]],
     [

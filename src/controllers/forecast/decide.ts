@@ -149,7 +149,8 @@ function judgeSample(
     return { draft: draft('Observed', 'False', 'StaleData', message), sample };
   }
   const { serverRef } = spec.source.prometheus;
-  const message = `${Number(value.toPrecision(6))} at ${time} from server ${JSON.stringify(serverRef)}`;
+  // The number is in status.observed; here it would make every loop write the conditions.
+  const message = `demand is read from server ${JSON.stringify(serverRef)}, no older than staleAfter ${spec.staleAfter}`;
   return { draft: draft('Observed', 'True', 'DemandObserved', message), sample };
 }
 

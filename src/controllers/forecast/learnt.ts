@@ -30,6 +30,9 @@ export interface Learnt {
   history(now: number): HistoryState | undefined;
   /** Status has been written for this forecast. */
   wrote(forecast: DemandForecast): void;
+  /** When the explaining part of status was last written, in epoch seconds; undefined before the first time. */
+  explainedAt(): number | undefined;
+  explained(now: number): void;
 }
 
 /** What was read. */
@@ -75,6 +78,7 @@ function createLearnt(): Learnt {
   let writtenDemand: string | undefined;
   let refusal: Refusal | undefined;
   let plannedSeconds = Number.NaN;
+  let explainedSeconds: number | undefined;
   const leadOf = ({ spec }: DemandForecast): Lead =>
     estimateLead(leads.record, spec.lead === 'auto' ? undefined : parseDurationSeconds(spec.lead, 'spec.lead'));
   return {
@@ -105,6 +109,10 @@ function createLearnt(): Learnt {
     history: (now) => engine?.forecaster.history(now),
     wrote: (forecast) => {
       writtenDemand = demandOf(forecast);
+    },
+    explainedAt: () => explainedSeconds,
+    explained: (now) => {
+      explainedSeconds = now;
     },
   };
 }

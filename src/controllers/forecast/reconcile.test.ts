@@ -14,6 +14,7 @@ import { createFakeClock, settle } from '../../testing/fake-clock.ts';
 import type { FakeClock } from '../../testing/fake-clock.ts';
 import { createFakeKubeClient } from '../../testing/fake-kube-client.ts';
 import { createForecastController } from './reconcile.ts';
+import { splitStatus } from './status-parts.ts';
 
 const day = 86_400;
 const windowSeconds = 6 * 3600;
@@ -89,6 +90,26 @@ function pods(count: number, startupSeconds: number): KubeObject[] {
   }));
 }
 
+/** Server-side apply, as far as it goes here: what a manager does not apply any more, and owns alone, is removed. */
+function createOwnership() {
+  const owned = new Map<string, DemandForecastStatus>();
+  return {
+    apply: (
+      key: string,
+      manager: string,
+      status: DemandForecastStatus,
+      { status: standing = {} }: DemandForecast,
+    ): DemandForecastStatus => {
+      // A status that was there from the beginning was written by an earlier process.
+      const { fast, slow } = splitStatus(standing);
+      const before = Object.keys(owned.get(`${key} ${manager}`) ?? (manager === 'headstart' ? fast : slow));
+      owned.set(`${key} ${manager}`, status);
+      const rest = Object.entries(standing).filter(([field]) => !before.includes(field));
+      return { ...Object.fromEntries(rest), ...status };
+    },
+  };
+}
+
 /** One namespace with a Deployment, an apiserver that keeps statuses, a source, and the controller. */
 function createWorld() {
   const clock: FakeClock = createFakeClock(startSeconds * 1000);
@@ -116,13 +137,18 @@ function createWorld() {
     };
   };
   const client = createFakeKubeClient(answer);
+  const owned = createOwnership();
   const patch = (path: string): unknown => {
     if (world.patchError !== undefined) throw world.patchError;
     const [, namespace, name = ''] = /namespaces\/(.*)\/demandforecasts\/(.*)\/status$/.exec(path) ?? [];
     const standing = forecasts.get(namespace, name);
     if (standing === undefined) throw new HeadstartError('NotFound', `applying ${path}`);
-    const body = client.requests.at(-1)?.body as { status: DemandForecastStatus } | undefined;
-    put({ ...standing, status: body?.status ?? {} });
+    const { body, query } = client.requests.at(-1) ?? {};
+    const { status } = body as { status: DemandForecastStatus };
+    put({
+      ...standing,
+      status: owned.apply(`${namespace}/${name}`, String(query?.['fieldManager']), status, standing),
+    });
     return undefined;
   };
   const controller = createForecastController({
@@ -174,7 +200,10 @@ function createWorld() {
     status: (name = 'web'): DemandForecastStatus => forecasts.get('shop', name)?.status ?? {},
     condition: (type: ConditionType, name = 'web'): Condition | undefined =>
       forecasts.get('shop', name)?.status?.conditions?.find((item) => item.type === type),
-    patches: () => client.requests.filter(({ method }) => method === 'PATCH').length,
+    patches: (manager?: string) =>
+      client.requests.filter(({ method, query }) => {
+        return method === 'PATCH' && (manager === undefined || query?.['fieldManager'] === manager);
+      }).length,
   });
 }
 
@@ -457,7 +486,34 @@ describe('the course of looks', () => {
     const { source, patches, pass } = await startedWorld();
     await pass(5);
     expect(source.latests).toHaveLength(6);
-    expect(patches()).toBe(6);
+    expect(patches('headstart')).toBe(6);
+  });
+
+  test('what explains the forecast is written when it says something new, and every ten minutes', async () => {
+    const { patches, pass, status, source } = await startedWorld();
+    expect(patches('headstart-conditions')).toBe(1);
+    await pass(9);
+    expect(patches('headstart')).toBe(10);
+    // A history of whole hours and one of hours and minutes read differently.
+    expect(patches('headstart-conditions')).toBeLessThanOrEqual(2);
+    await pass(21);
+    expect(patches('headstart-conditions')).toBeLessThanOrEqual(5);
+    expect(status().accuracy?.scores).toBeGreaterThan(10);
+    const before = patches('headstart-conditions');
+    source.demand = () => -1;
+    await pass();
+    expect(patches('headstart-conditions')).toBe(before + 1);
+  });
+
+  test('the patch of a loop has at most 2 KiB, with the longest numbers there are', async () => {
+    const { client, pass, source } = await startedWorld();
+    source.demand = () => 8_999_999_999_999;
+    await pass(3);
+    const sizes = client.requests
+      .filter(({ query }) => query?.['fieldManager'] === 'headstart')
+      .map(({ body }) => JSON.stringify(body).length);
+    expect(Math.max(...sizes)).toBeGreaterThan(500);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(2048);
   });
 
   test('a status that cannot be written is written later, and nothing is read anew', async () => {

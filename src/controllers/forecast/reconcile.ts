@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isDeepStrictEqual } from 'node:util';
-import { apiVersion, fieldManager } from '../../api/labels.ts';
+import { apiVersion, fieldManager, slowFieldManager } from '../../api/labels.ts';
 import { demandForecastCrd } from '../../api/v1alpha1/demand-forecast.ts';
 import type { DemandForecast } from '../../api/v1alpha1/demand-forecast.ts';
 import { errorCode } from '../../base/errors.ts';
@@ -19,6 +19,7 @@ import type { GatherContext } from './gather.ts';
 import { createRegistry } from './learnt.ts';
 import type { Learnt, Registry } from './learnt.ts';
 import { untilNextLookMs } from './schedule.ts';
+import { mustWriteSlow, splitStatus } from './status-parts.ts';
 import { createTurns } from './turns.ts';
 
 /** What a reconcile works with. */
@@ -105,7 +106,7 @@ async function reconcile(context: ReconcileContext, key: string, signal: AbortSi
   }
   const learnt = context.registry.get(forecast);
   const decision = await look(context, forecast, { learnt, signal });
-  const isWritten = await write(context, forecast, { decision, signal });
+  const isWritten = await write(context, forecast, { decision, learnt, signal });
   if (!isWritten) return undefined;
   learnt.wrote(forecast);
   for (const event of decision.events) context.recorder.record(regarding(forecast, event));
@@ -136,17 +137,28 @@ async function look(
   return decide(snapshot, now);
 }
 
-/** False when the forecast is gone. */
+/**
+ * Applies what changes with every loop, and before it, when it says something new, the rest. False when the forecast is
+ * gone.
+ */
 async function write(
-  { client }: ReconcileContext,
-  { metadata, status: standing }: DemandForecast,
-  { decision, signal }: { readonly decision: Decision; readonly signal: AbortSignal },
+  { client, clock }: ReconcileContext,
+  { metadata, status: given = {} }: DemandForecast,
+  { decision, learnt, signal }: { readonly decision: Decision; readonly learnt: Learnt; readonly signal: AbortSignal },
 ): Promise<boolean> {
-  const { status } = decision;
-  if (isDeepStrictEqual(status, standing)) return true;
   const target = { apiVersion, plural, namespace: metadata.namespace, name: metadata.name };
+  const applyPart = async (status: object, manager: string): Promise<void> => {
+    await applyStatus(client, target, { kind, status }, { fieldManager: manager, force: true, signal });
+  };
+  const { fast, slow } = splitStatus(decision.status);
+  const standing = splitStatus(given);
+  const now = clock.nowMs() / 1000;
   try {
-    await applyStatus(client, target, { kind, status }, { fieldManager, force: true, signal });
+    if (mustWriteSlow({ slow, standing: standing.slow }, learnt.explainedAt(), now)) {
+      await applyPart(slow, slowFieldManager);
+      learnt.explained(now);
+    }
+    if (!isDeepStrictEqual(fast, standing.fast)) await applyPart(fast, fieldManager);
     return true;
   } catch (error) {
     // It comes as a change of its own.
