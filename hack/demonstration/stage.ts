@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { fileURLToPath } from 'node:url';
 import { createKubeClient } from '../../src/kube/http-client.ts';
 import type { KubeClient } from '../../src/kube/client.ts';
 import { chooseControlPlane, startControlPlane } from '../../src/testing/control-plane.ts';
@@ -62,9 +63,10 @@ export async function buildStage(options: StageOptions): Promise<Stage> {
   const prometheus = await startLoad(options, load, historySeconds);
   const prometheusUrl = await exposePrometheus({ controlPlane, prometheus, lifetime, host: options.host });
   log('installing Headstart from manifests/base …');
+  if (kind === 'existing') await uninstallAtEnd(options, controlPlane);
   const installation = await lifetime.step(
     () => installHeadstart(controlPlane, { prometheusUrl, syncPeriod, log }),
-    (installed) => (kind === 'existing' ? installed.uninstall() : installed.stop()),
+    (installed) => installed.stop(),
   );
   await lifetime.step(() =>
     controlPlane.kubectlOk(['apply', '-n', namespace, '-f', '-'], asList(options.workloads.scaling)),
@@ -101,13 +103,30 @@ async function startCluster(kind: ControlPlaneKind, { lifetime, log }: StageOpti
   return controlPlane;
 }
 
-/** A cluster has one server of external metrics, and the demo would end it when it cleans up. */
+/** What the demo would make it also deletes at the end: none of it may be there before. */
+const own = [
+  'apiservice/v1beta1.external.metrics.k8s.io',
+  'customresourcedefinition/demandforecasts.headstart.dev',
+  'namespace/headstart-system',
+  `namespace/${namespace}`,
+];
+
 async function refuseOccupied(controlPlane: ControlPlane): Promise<void> {
-  const name = 'apiservice/v1beta1.external.metrics.k8s.io';
-  const found = await controlPlane.kubectlOk(['get', name, '--ignore-not-found', '-o', 'name']);
-  if (found !== '') {
-    throw new Error(`KUBECONFIG: ${controlPlane.server} serves external metrics already; unset it, or use another one`);
-  }
+  const found = await controlPlane.kubectlOk(['get', ...own, '--ignore-not-found', '-o', 'name']);
+  if (found === '') return;
+  const names = found.trim().split('\n').join(', ');
+  throw new Error(`KUBECONFIG: ${controlPlane.server} has ${names} already; unset it, or use another cluster`);
+}
+
+/** Also when the installation fails half-way: a metrics API that does not answer blocks the deletion of namespaces. */
+async function uninstallAtEnd({ lifetime }: StageOptions, controlPlane: ControlPlane): Promise<void> {
+  const base = fileURLToPath(new URL('../../manifests/base', import.meta.url));
+  await lifetime.step(
+    () => Promise.resolve(),
+    async () => {
+      await controlPlane.kubectlOk(['delete', '-k', base, '--ignore-not-found', '--timeout=120s']);
+    },
+  );
 }
 
 /** The counters and the Prometheus that knows their past. */
