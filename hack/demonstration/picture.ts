@@ -42,7 +42,8 @@ interface LegendEntry {
 export function drawRecording(recording: Recording): string {
   const { observations } = recording;
   const start = observations[0]?.atSeconds ?? 0;
-  const minutes = ((observations.at(-1)?.atSeconds ?? start) - start) / 60;
+  // The last look comes milliseconds too early for a whole minute.
+  const minutes = Math.ceil(((observations.at(-1)?.atSeconds ?? start) - start) / 60 - 0.05);
   const [title, description] = texts(recording);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="t d">`,
