@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFile, writeFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { errorMessage, HeadstartError, invalidInput } from '../src/base/errors.ts';
 import { parseSeriesCsv } from '../src/series/csv.ts';
 import { formatRfc3339 } from '../src/series/rfc3339.ts';
@@ -63,7 +64,7 @@ async function chooseSource(options: DemoOptions, sizing: Sizing): Promise<Sourc
   });
   // Whatever is wrong with --from is said now, not after minutes.
   makeLoad(0);
-  return { name: `${file} from ${formatRfc3339(fromSeconds)}`, makeLoad };
+  return { name: `${basename(file)} from ${formatRfc3339(fromSeconds)}`, makeLoad };
 }
 
 async function run(options: DemoOptions, lifetime: Lifetime): Promise<void> {
@@ -141,7 +142,7 @@ async function main(argv: readonly string[]): Promise<number> {
     log('stopping; once more to stop at once …');
     abort.abort();
   };
-  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
   const lifetime = createLifetime(abort.signal);
   try {
     await run(options, lifetime);

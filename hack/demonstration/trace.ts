@@ -29,7 +29,7 @@ const day = 86_400;
 /** Rows further apart than this cannot show a ramp of minutes. */
 const maxStepSeconds = 300;
 /** Below this the forecaster would show nothing but why it cannot forecast. */
-export const minHistorySeconds = 2 * day;
+const minHistorySeconds = 2 * day;
 const wantedHistorySeconds = 14 * day;
 /** The rise that is looked for, and how long before it the shown part begins. */
 const riseSeconds = 600;
