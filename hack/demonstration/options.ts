@@ -35,7 +35,8 @@ plane with simulated pods, built from the Go module proxy (about six minutes the
   --keep                stay up at the end, until Ctrl-C
   --output json FILE    write all that was observed to FILE
   --picture FILE        draw it as SVG
-  --host ADDRESS        only with KUBECONFIG: the address at which the cluster's pods reach this machine
+  --host ADDRESS        with KUBECONFIG, and only then: the address at which the cluster's pods reach this machine, where
+                        Prometheus listens for the length of the show. The cluster must have the image headstart:0.1.0.
   --help                this text
 
 Exit codes: 0 the show ran to its end, 1 something failed, 2 wrong arguments, 130 interrupted before the end.

@@ -40,9 +40,7 @@ export async function exposePrometheus(options: {
     return `http://host.docker.internal:${prometheus.port}`;
   }
   const host = controlPlane.kind === 'kind' ? await kindGateway() : options.host;
-  if (host === undefined) {
-    throw new Error('KUBECONFIG: give --host ADDRESS, at which the pods of that cluster reach this machine');
-  }
+  if (host === undefined) throw new Error('the way from the pods to this machine is not known');
   const port = await freePort();
   await lifetime.step(
     () => startBalancer(port, () => [prometheus.port], host),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fileURLToPath } from 'node:url';
+import { invalidInput } from '../../src/base/errors.ts';
 import { createKubeClient } from '../../src/kube/http-client.ts';
 import type { KubeClient } from '../../src/kube/client.ts';
 import { chooseControlPlane, startControlPlane } from '../../src/testing/control-plane.ts';
@@ -53,6 +54,11 @@ export interface Stage {
 export async function buildStage(options: StageOptions): Promise<Stage> {
   const { lifetime, log } = options;
   const kind = await chooseControlPlane(process.env);
+  if ((kind === 'existing') !== (options.host !== undefined)) {
+    const allowed =
+      'an address with KUBECONFIG, at which the pods of that cluster reach this machine, and none without';
+    throw invalidInput('--host', options.host ?? '', allowed);
+  }
   await lifetime.step(() => ensurePrometheus(log));
   const controlPlane = await startCluster(kind, options);
   const kube = createKubeClient({ kubeconfig: controlPlane.kubeconfigPath });
