@@ -10,7 +10,8 @@ export interface Balancer {
 
 /**
  * Sends each new connection at `host`, which is loopback when left out, to the next of the loopback ports that
- * `readyPorts` gives; refuses when there is none.
+ * `readyPorts` gives; refuses when there is none. A port that refuses, as its process died a moment ago, is passed over,
+ * as a balancer with outlier detection does.
  */
 export async function startBalancer(
   port: number,
@@ -20,18 +21,19 @@ export async function startBalancer(
   const open = new Set<Socket>();
   let next = 0;
   const server = createServer((client) => {
-    const ports = readyPorts();
-    const target = ports[next++ % Math.max(1, ports.length)];
     track(open, client);
-    if (target === undefined) {
-      client.destroy();
-      return;
-    }
-    const upstream = connect({ host: '127.0.0.1', port: target });
-    track(open, upstream);
-    client.pipe(upstream).pipe(client);
-    client.once('close', () => upstream.destroy());
-    upstream.once('close', () => client.destroy());
+    next += 1;
+    void connectToOne(rotated(readyPorts(), next)).then((upstream) => {
+      if (upstream === undefined || client.destroyed) {
+        client.destroy();
+        upstream?.destroy();
+        return;
+      }
+      track(open, upstream);
+      client.pipe(upstream).pipe(client);
+      client.once('close', () => upstream.destroy());
+      upstream.once('close', () => client.destroy());
+    });
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -45,6 +47,24 @@ export async function startBalancer(
       await closed;
     },
   };
+}
+
+function rotated(ports: readonly number[], by: number): number[] {
+  const from = ports.length === 0 ? 0 : by % ports.length;
+  return [...ports.slice(from), ...ports.slice(0, from)];
+}
+
+/** A connection to the first port that takes one. */
+async function connectToOne(ports: readonly number[]): Promise<Socket | undefined> {
+  for (const port of ports) {
+    const socket = connect({ host: '127.0.0.1', port });
+    const isOpen = await new Promise<boolean>((resolve) => {
+      socket.once('connect', () => resolve(true));
+      socket.once('error', () => resolve(false));
+    });
+    if (isOpen) return socket;
+  }
+  return undefined;
 }
 
 function track(open: Set<Socket>, socket: Socket): void {
