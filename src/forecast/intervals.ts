@@ -45,7 +45,7 @@ export interface Calibration {
 }
 
 /** The amount that residuals are divided by. */
-export function residualScale(forecast: number, meanDemand: number, power: number): number {
+function residualScale(forecast: number, meanDemand: number, power: number): number {
   if (!(meanDemand > 0)) return 1;
   return meanDemand * Math.max(leastScale, Math.abs(forecast) / meanDemand) ** power;
 }

@@ -57,7 +57,7 @@ export interface DayRow {
 }
 
 /** The slot width for points that are `stepSeconds` apart. */
-export function slotWidth(stepSeconds: number): number {
+function slotWidth(stepSeconds: number): number {
   return slotChoices.find((seconds) => seconds >= stepSeconds) ?? daySeconds;
 }
 
