@@ -9,7 +9,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { pinball } from '../../src/forecast/accuracy.ts';
+import { coverage, mase, pinball, wape } from '../../src/forecast/accuracy.ts';
 import { forecastOrigins } from '../../src/forecast/batch.ts';
 import type { BatchForecast } from '../../src/forecast/batch.ts';
 import type { Model } from '../../src/forecast/model.ts';
@@ -32,14 +32,23 @@ const { values: flags, positionals } = parseArgs({
 const folder = flags.traces ?? process.env['HEADSTART_TRACES'];
 if (folder === undefined) throw new Error('--traces: got nothing, want a folder of traces (or HEADSTART_TRACES)');
 
-/** Sums over all origins of one series, by horizon. */
+/** Everything that was forecast of one series up to one horizon, one entry for each origin and step. */
+interface Pairs {
+  readonly actual: number[];
+  readonly points: Readonly<Record<string, number[]>>;
+  readonly quantiles: readonly number[][];
+  /** The 0.95 quantile of the seasonal naive model. */
+  readonly reference: number[];
+}
+
+/** What is printed of one series, by horizon where not said otherwise. */
 interface Score {
-  readonly size: number[];
-  readonly errors: Record<string, number[]>;
-  readonly covered: number[][];
-  readonly count: number[];
-  readonly loss: number[];
-  readonly referenceLoss: number[];
+  readonly wape: Readonly<Record<string, readonly number[]>>;
+  /** By level, at the longest horizon. */
+  readonly coverage: readonly number[];
+  readonly skill: readonly number[];
+  /** At the longest horizon, against the day before. */
+  readonly mase: number;
 }
 
 interface Row {
@@ -75,8 +84,9 @@ function evaluate(file: string, series: string, wanted: number): Row | undefined
   const ours = run(samples, origins, stepSeconds, Object.values(models));
   const seconds = (performance.now() - started) / 1000;
   const reference = run(samples, origins, stepSeconds, [models['seasonal-naive']]);
-  const score = createScore();
-  for (const [origin, forecast] of ours) addOrigin(score, grid, { origin, forecast, reference: reference.get(origin) });
+  const pairs = horizons.map((horizon) => collect(grid, ours, { reference, horizon }));
+  const known = grid.values.subarray(0, indexOf(grid, origins[0] ?? grid.startSeconds));
+  const score = toScore(pairs, { history: known, seasonSteps: Math.round(86_400 / stepSeconds) });
   return { series, score, seconds, model: [...ours.values()].at(-1)?.model ?? 'none' };
 }
 
@@ -115,80 +125,75 @@ function run(samples: readonly Sample[], origins: readonly number[], stepSeconds
   return made;
 }
 
-function createScore(): Score {
-  const zeros = (): number[] => horizons.map(() => 0);
-  return {
-    size: zeros(),
-    errors: {},
-    covered: horizons.map(() => levels.map(() => 0)),
-    count: zeros(),
-    loss: zeros(),
-    referenceLoss: zeros(),
+type Forecasts = ReadonlyMap<number, BatchForecast>;
+
+function indexOf({ startSeconds, stepSeconds }: TimeSeries, time: number): number {
+  return Math.round((time - startSeconds) / stepSeconds);
+}
+
+/** Steps whose outcome or whose simplest forecasts are not known do not count. */
+function collect(
+  grid: TimeSeries,
+  ours: Forecasts,
+  { reference, horizon }: { reference: Forecasts; horizon: number },
+): Pairs {
+  const pairs: Pairs = {
+    actual: [],
+    points: Object.fromEntries(names.map((name) => [name, []])),
+    quantiles: levels.map(() => []),
+    reference: [],
   };
+  const steps = Math.floor(horizon / grid.stepSeconds);
+  for (const [origin, { quantiles }] of ours) {
+    const theirs = reference.get(origin)?.quantiles[levels.indexOf(0.95)] ?? new Float64Array();
+    addOrigin(pairs, grid, { index: indexOf(grid, origin), steps, quantiles, theirs });
+  }
+  return pairs;
 }
 
 interface Origin {
-  readonly origin: number;
-  readonly forecast: BatchForecast;
-  readonly reference: BatchForecast | undefined;
+  readonly index: number;
+  readonly steps: number;
+  readonly quantiles: readonly Float64Array[];
+  readonly theirs: Float64Array;
 }
 
-function addOrigin(score: Score, grid: TimeSeries, { origin, forecast, reference }: Origin): void {
-  const { stepSeconds, startSeconds, values } = grid;
-  const index = Math.round((origin - startSeconds) / stepSeconds);
-  const steps = Math.round(3600 / stepSeconds);
+function addOrigin(pairs: Pairs, grid: TimeSeries, { index, steps, quantiles, theirs }: Origin): void {
   const points: Record<string, Float64Array> = {
-    headstart: forecast.quantiles[0] ?? new Float64Array(),
+    headstart: quantiles[0] ?? theirs,
     last15: new Float64Array(steps).fill(meanOfLastQuarterHour(grid, index)),
-    last: new Float64Array(steps).fill(at(values, index - 1)),
+    last: new Float64Array(steps).fill(at(grid.values, index - 1)),
     yesterday: yesterdayTimesLevel(grid, index, steps),
   };
-  for (const [slot, horizon] of horizons.entries()) {
-    for (let row = 0; row < Math.floor(horizon / stepSeconds); row += 1) {
-      const actual = at(values, index + row);
-      const all = Object.values(points).reduce((sum, point) => sum + at(point, row), actual);
-      if (Number.isNaN(all)) continue;
-      add(score.size, slot, Math.abs(actual));
-      add(score.count, slot, 1);
-      for (const [name, point] of Object.entries(points)) {
-        score.errors[name] ??= horizons.map(() => 0);
-        add(score.errors[name], slot, Math.abs(actual - at(point, row)));
-      }
-      addQuantiles(score, slot, { actual, row, forecast, reference });
-    }
+  for (let row = 0; row < steps; row += 1) {
+    const actual = at(grid.values, index + row);
+    if (Number.isNaN(Object.values(points).reduce((sum, point) => sum + at(point, row), actual))) continue;
+    pairs.actual.push(actual);
+    for (const name of names) pairs.points[name]?.push(at(points[name] ?? theirs, row));
+    for (const [level, list] of pairs.quantiles.entries()) list.push(at(quantiles[level] ?? theirs, row));
+    pairs.reference.push(at(theirs, row));
   }
 }
 
-function addQuantiles(
-  score: Score,
-  slot: number,
-  at_: { actual: number; row: number; forecast: BatchForecast; reference: BatchForecast | undefined },
-): void {
-  const { actual, row, forecast, reference } = at_;
-  for (const [index, quantile] of forecast.quantiles.entries()) {
-    if (actual <= at(quantile, row)) add(score.covered[slot] ?? [], index, 1);
-  }
-  const index = levels.indexOf(0.95);
-  const [ours, theirs] = [forecast.quantiles[index], reference?.quantiles[index]];
-  if (ours === undefined || theirs === undefined) return;
-  add(score.loss, slot, pinball(actual, at(ours, row), 0.95));
-  add(score.referenceLoss, slot, pinball(actual, at(theirs, row), 0.95));
+function toScore(pairs: readonly Pairs[], scale: { history: Float64Array; seasonSteps: number }): Score {
+  const last = pairs.at(-1);
+  const array = (list: readonly number[] | undefined): Float64Array => Float64Array.from(list ?? []);
+  const actual = array(last?.actual);
+  return {
+    wape: Object.fromEntries(
+      names.map((name) => [name, pairs.map((at60) => wape(array(at60.actual), array(at60.points[name])))]),
+    ),
+    coverage: levels.map((_, level) => coverage(actual, array(last?.quantiles[level]))),
+    skill: pairs.map(
+      (of) => 1 - meanPinball(of.actual, of.quantiles[levels.indexOf(0.95)]) / meanPinball(of.actual, of.reference),
+    ),
+    mase: mase(actual, array(last?.points['headstart']), scale),
+  };
 }
 
-function add(list: number[], index: number, value: number): void {
-  list[index] = (list[index] ?? 0) + value;
-}
-
-function wapeOf({ errors, size }: Score, name: string, slot: number): number {
-  return (errors[name]?.[slot] ?? Number.NaN) / (size[slot] ?? Number.NaN);
-}
-
-function coverageOf({ covered, count }: Score, level: number, slot: number): number {
-  return (covered[slot]?.[level] ?? Number.NaN) / (count[slot] ?? Number.NaN);
-}
-
-function skillOf({ loss, referenceLoss }: Score, slot: number): number {
-  return 1 - (loss[slot] ?? Number.NaN) / (referenceLoss[slot] ?? Number.NaN);
+function meanPinball(actual: readonly number[], forecast: readonly number[] = []): number {
+  const losses = actual.map((value, index) => pinball(value, forecast[index] ?? Number.NaN, 0.95));
+  return losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
 }
 
 function show(values: readonly number[]): string {
@@ -196,29 +201,36 @@ function show(values: readonly number[]): string {
 }
 
 function format({ series, score, seconds, model }: Row): string {
-  const wape = names.map((name) => show(horizons.map((_, slot) => wapeOf(score, name, slot))));
-  const cover = show(levels.map((_, level) => coverageOf(score, level, 1)));
-  const skill = show(horizons.map((_, slot) => skillOf(score, slot)));
-  return `${series.padEnd(58)} ${wape.join(' |')} | ${cover} | ${skill} | ${seconds.toFixed(1)} s ${model}`;
+  const errors = names.map((name) => show(score.wape[name] ?? [])).join(' |');
+  const rest = [show(score.coverage), show(score.skill), score.mase.toFixed(2), `${seconds.toFixed(1)} s ${model}`];
+  return `${series.padEnd(58)} ${errors} |${rest.join(' |')}`;
 }
 
 function summary(all: readonly Row[]): string {
-  const middle = (value: (row: Row) => number): number => median(all.map(value));
-  const lines = [
+  const middle = (value: (score: Score) => number | undefined): number =>
+    median(all.map(({ score }) => value(score) ?? Number.NaN));
+  const errors = names.map(
+    (name) => `${name} ${show(horizons.map((_, slot) => middle((of) => of.wape[name]?.[slot])))}`,
+  );
+  const near = (of: Score, level: number): boolean =>
+    Math.abs((of.coverage[level] ?? 0) - (levels[level] ?? 0)) <= 0.02;
+  const better = share(all, ({ wape: of }) => (of['headstart']?.[1] ?? 0) < (of['last15']?.[1] ?? 0));
+  return [
     '',
-    `${all.length} series. WAPE 15 / 60 min of ${names.join(' | ')} | coverage at 60 min of ${levels.join(' / ')} | pinball skill at 0.95, 15 / 60 min`,
-    `median WAPE: ${names.map((name) => `${name} ${show(horizons.map((_, slot) => middle((row) => wapeOf(row.score, name, slot))))}`).join(', ')}`,
-    `median coverage at 60 min: ${show(levels.map((_, level) => middle((row) => coverageOf(row.score, level, 1))))}`,
-    `within 2 points of nominal: ${show(levels.map((nominal, level) => share(all, (row) => Math.abs(coverageOf(row.score, level, 1) - nominal) <= 0.02)))}`,
-    `median pinball skill at 0.95: ${show(horizons.map((_, slot) => middle((row) => skillOf(row.score, slot))))}`,
-    `better than the mean of the last 15 min, at 60 min: ${show([share(all, (row) => wapeOf(row.score, 'headstart', 1) < wapeOf(row.score, 'last15', 1))])}`,
+    `${all.length} series. A row: WAPE at 15 / 60 min of ${names.join(' | ')} | coverage at 60 min of ${levels.join(' / ')} |`,
+    'pinball skill at 0.95 against seasonal naive, 15 / 60 min | MASE at 60 min against the day before | time, last model',
+    `median WAPE: ${errors.join(', ')}`,
+    `median coverage at 60 min: ${show(levels.map((_, level) => middle((of) => of.coverage[level])))}`,
+    `within 2 points of nominal: ${show(levels.map((_, level) => share(all, (of) => near(of, level))))}`,
+    `median pinball skill at 0.95: ${show(horizons.map((_, slot) => middle((of) => of.skill[slot])))}`,
+    `median MASE at 60 min: ${middle((of) => of.mase).toFixed(2)}`,
+    `better than the mean of the last 15 min, at 60 min: ${show([better])}`,
     '',
-  ];
-  return lines.join('\n');
+  ].join('\n');
 }
 
-function share(all: readonly Row[], holds: (row: Row) => boolean): number {
-  return all.filter(holds).length / all.length;
+function share(all: readonly Row[], holds: (score: Score) => boolean): number {
+  return all.filter(({ score }) => holds(score)).length / all.length;
 }
 
 function median(values: readonly number[]): number {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { aggregate } from '../series/resample.ts';
 import { at } from '../series/time-series.ts';
 import { buildProfile, smooth } from './profile.ts';
 import type { DayRow, DayWeights, ProfileShape } from './profile.ts';
@@ -34,7 +35,7 @@ export const defaultShape: ProfileShape = { weights: { halfLifeDays: 10, sameCla
  */
 export function tuneShape(days: readonly DayRow[], slotSeconds: number, ignoreLevel: boolean): ProfileShape {
   const complete = days.slice(0, -1);
-  const coarse = coarsen(complete, Math.max(1, Math.floor(coarseSeconds / slotSeconds)));
+  const coarse = coarsen(complete, slotSeconds);
   const weights = best(weightChoices, (choice) => {
     return meanError(coarse, weightDays, (day) =>
       dayError(day, buildProfile(coarse, day.day, { weights: choice, smoothing: 1 }), ignoreLevel),
@@ -93,12 +94,11 @@ function dayError({ slots }: DayRow, forecast: Float64Array, ignoreLevel: boolea
   return error / Math.abs(demand);
 }
 
-function coarsen(days: readonly DayRow[], factor: number): readonly DayRow[] {
+function coarsen(days: readonly DayRow[], slotSeconds: number): readonly DayRow[] {
+  const factor = Math.max(1, Math.floor(coarseSeconds / slotSeconds));
   if (factor === 1) return days;
   return days.map(({ day, slots }) => ({
     day,
-    slots: Float64Array.from({ length: Math.ceil(slots.length / factor) }, (_, index) =>
-      meanPresent(slots.subarray(index * factor, (index + 1) * factor)),
-    ),
+    slots: aggregate({ startSeconds: 0, stepSeconds: slotSeconds, values: slots }, factor).values,
   }));
 }
