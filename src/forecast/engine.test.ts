@@ -254,8 +254,8 @@ describe('what has come due', () => {
     const samples = demand(5, { seed: 22, shift: { day: 3, factor: 2 } });
     const forecaster = createTargetForecaster(options);
     forecaster.observe(samples.slice(0, 3 * 1440 - 60));
-    run(forecaster, samples.slice(3 * 1440 - 60, 4 * 1440), 5);
-    const second = run(forecaster, samples.slice(4 * 1440), 5);
+    run(forecaster, samples.slice(3 * 1440 - 60, 4 * 1440), 10);
+    const second = run(forecaster, samples.slice(4 * 1440), 10);
     expect(Math.abs(covered(samples, second) - 0.8)).toBeLessThan(0.1);
   }, 60_000);
 });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { at } from '../series/time-series.ts';
-import type { Contest, Track } from './contest.ts';
+import type { Contest, Origin, Track } from './contest.ts';
 
 const daySeconds = 86_400;
 const minutesPerDay = 1440;
@@ -54,88 +54,95 @@ function residualScale(forecast: number, meanDemand: number, power: number): num
 export function collectResiduals(
   contest: Contest,
   track: Track,
-  at: { slot: number; power: number; mean: number },
+  where: { slot: number; power: number; mean: number },
 ): Residuals {
   const { origins, positions, actual } = contest;
-  const entries: { value: number; scale: number; weight: number; secondOfDay: number; day: number }[] = [];
-  for (const [index, origin] of origins.entries()) {
-    const place = index * positions.length + at.slot;
-    const forecast = track.forecasts[place] ?? Number.NaN;
-    const scale = residualScale(forecast, at.mean, at.power);
-    const value = ((actual[place] ?? Number.NaN) - forecast) / scale;
-    if (Number.isNaN(value)) continue;
-    entries.push({ ...origin, value, scale, weight: 0.5 ** (origin.ageSeconds / halfLifeSeconds) });
-  }
-  entries.sort((a, b) => a.value - b.value);
+  const scales = new Float64Array(origins.length);
+  const values = scales.map((_, index) => {
+    const place = index * positions.length + where.slot;
+    const forecast = at(track.forecasts, place);
+    scales[index] = residualScale(forecast, where.mean, where.power);
+    return (at(actual, place) - forecast) / at(scales, index);
+  });
+  const known = Uint32Array.from(origins.keys()).filter((index) => !Number.isNaN(at(values, index)));
+  const order = known.sort((a, b) => at(values, a) - at(values, b));
+  const sorted = (all: Float64Array): Float64Array => Float64Array.from(order, (index) => at(all, index));
+  const ofOrigins = (valueOf: (origin: Origin) => number): Float64Array => sorted(Float64Array.from(origins, valueOf));
   return {
-    values: Float64Array.from(entries, ({ value }) => value),
-    weights: Float64Array.from(entries, ({ weight }) => weight),
-    minutesOfDay: Float64Array.from(entries, ({ secondOfDay }) => Math.floor(secondOfDay / 60)),
-    days: Float64Array.from(entries, ({ day }) => day),
-    scales: Float64Array.from(entries, ({ scale }) => scale),
+    values: sorted(values),
+    scales: sorted(scales),
+    weights: ofOrigins(({ ageSeconds }) => 0.5 ** (ageSeconds / halfLifeSeconds)),
+    minutesOfDay: ofOrigins(({ secondOfDay }) => Math.floor(secondOfDay / 60)),
+    days: ofOrigins(({ day }) => day),
   };
 }
 
 /** Factors for the weights of residuals by how many minutes apart in the day they are. */
 export type Kernel = Float64Array;
 
-/** The kernel of a rule: a bell, and a floor under it so that other times still count a little. */
-export function createKernel({ timeOfDaySeconds }: ResidualRule): Kernel {
+/** The kernel of a rule: a bell, and a floor under it so that other times still count a little; none for all alike. */
+export function createKernel({ timeOfDaySeconds }: ResidualRule): Kernel | undefined {
+  if (timeOfDaySeconds === Number.POSITIVE_INFINITY) return undefined;
   return Float64Array.from({ length: minutesPerDay }, (_, minutes) => {
     const distance = (60 * Math.min(minutes, minutesPerDay - minutes)) / timeOfDaySeconds;
-    return timeOfDaySeconds === Number.POSITIVE_INFINITY ? 1 : otherTimesShare + Math.exp(-0.5 * distance * distance);
+    return otherTimesShare + Math.exp(-0.5 * distance * distance);
   });
 }
 
 /** Weights of residuals for a forecast made at `minuteOfDay`; residuals of the day `exceptDay` are left out. */
 export function weightsAt(
   { weights, minutesOfDay, days }: Residuals,
-  kernel: Kernel,
+  kernel: Kernel | undefined,
   moment: { readonly minuteOfDay: number; readonly exceptDay?: number },
 ): Float64Array {
   const applied = new Float64Array(weights.length);
   for (let index = 0; index < weights.length; index += 1) {
     if (at(days, index) === moment.exceptDay) continue;
     const apart = Math.abs(at(minutesOfDay, index) - moment.minuteOfDay);
-    applied[index] = at(weights, index) * at(kernel, apart);
+    applied[index] = kernel === undefined ? at(weights, index) : at(weights, index) * at(kernel, apart);
   }
   return applied;
 }
 
 /**
- * A quantile of sorted values with weights: linear between the middles of the weights, and outside [0, 1] on with the
- * slope of the outer fifth, so that a level above 1 is more than the largest value ever seen. NaN without weight.
+ * Quantiles of sorted values with weights, levels ascending: linear between the middles of the weights, and outside
+ * [0, 1] on with the slope of the outer fifth, so that a level above 1 is more than the largest value ever seen. NaN
+ * without weight.
  */
-export function weightedQuantile(values: Float64Array, weights: Float64Array, level: number): number {
+export function weightedQuantiles(values: Float64Array, weights: Float64Array, levels: readonly number[]): number[] {
   let total = 0;
   for (let index = 0; index < weights.length; index += 1) total += at(weights, index);
-  if (!(total > 0)) return Number.NaN;
-  const target = level * total;
+  if (!(total > 0)) return levels.map(() => Number.NaN);
+  const quantiles: number[] = [];
+  // After the last level there is no target, and nothing is below it.
+  const targetOf = (index: number): number => (levels[index] ?? Number.NaN) * total;
+  let target = targetOf(0);
   let before = 0;
-  let last = -1;
-  let lastMiddle = 0;
+  let lowerMiddle = 0;
+  let lower = Number.NaN;
   for (let index = 0; index < values.length; index += 1) {
     const weight = at(weights, index);
     if (weight === 0) continue;
+    const value = at(values, index);
     const middle = before + weight / 2;
-    if (target <= middle) {
-      if (last === -1) return at(values, index) + Math.min(0, level) * tailSlope(values, weights, level);
-      return (
-        at(values, last) + ((at(values, index) - at(values, last)) * (target - lastMiddle)) / (middle - lastMiddle)
-      );
+    // Up to the first middle, the first value.
+    if (before === 0) lower = value;
+    for (; target <= middle; target = targetOf(quantiles.length)) {
+      quantiles.push(lower + ((value - lower) * (target - lowerMiddle)) / (middle - lowerMiddle));
     }
-    last = index;
-    lastMiddle = middle;
+    lower = value;
+    lowerMiddle = middle;
     before += weight;
   }
-  return at(values, last) + Math.max(0, level - 1) * tailSlope(values, weights, level);
+  while (quantiles.length < levels.length) quantiles.push(lower);
+  return quantiles.map((value, index) => value + beyond(values, weights, levels[index] ?? 0));
 }
 
-/** Change of the quantile per unit of level in the outer fifth on the side of a level outside [0, 1]; else 0. */
-function tailSlope(values: Float64Array, weights: Float64Array, level: number): number {
+/** What a level outside [0, 1] adds to the largest, or takes from the smallest value. */
+function beyond(values: Float64Array, weights: Float64Array, level: number): number {
   if (level >= 0 && level <= 1) return 0;
-  const [from, to] = level > 1 ? [0.8, 1] : [0, 0.2];
-  return (weightedQuantile(values, weights, to) - weightedQuantile(values, weights, from)) / 0.2;
+  const [low = 0, high = 0] = weightedQuantiles(values, weights, level > 1 ? [0.8, 1] : [0, 0.2]);
+  return ((level > 1 ? level - 1 : level) * (high - low)) / 0.2;
 }
 
 /** The calibration of a track by a rule. */
@@ -160,10 +167,11 @@ export function createCalibration(
       if (minuteOfDay !== weighed.minuteOfDay) {
         weighed = { minuteOfDay, weights: pools.map(({ residuals }) => weightsAt(residuals, kernel, { minuteOfDay })) };
       }
-      const knots = pools.map(({ position, residuals }, index) => ({
-        position,
-        value: weightedQuantile(residuals.values, weighed.weights[index] ?? residuals.weights, levelAt(position)),
-      }));
+      const knots = pools.map(({ position, residuals }, index) => {
+        const weights = weighed.weights[index] ?? residuals.weights;
+        const [value = Number.NaN] = weightedQuantiles(residuals.values, weights, [levelAt(position)]);
+        return { position, value };
+      });
       return (point, position) => point + residualScale(point, mean, rule.power) * interpolate(knots, position);
     },
   };

@@ -2,8 +2,9 @@
 import { at } from '../series/time-series.ts';
 import { pinball } from './accuracy.ts';
 import type { Contest, Track } from './contest.ts';
-import { collectResiduals, createKernel, weightedQuantile, weightsAt } from './intervals.ts';
-import type { Residuals, ResidualRule } from './intervals.ts';
+import { collectResiduals, createKernel, weightedQuantiles, weightsAt } from './intervals.ts';
+import type { Kernel, Residuals, ResidualRule } from './intervals.ts';
+import { meanPresent } from './robust.ts';
 
 /** The loss is the mean over these quantiles. */
 const levels = [0.5, 0.8, 0.95];
@@ -12,7 +13,7 @@ const levels = [0.5, 0.8, 0.95];
 const hysteresis = 0.95;
 
 const powers = [1, 0.5, 0];
-const timesOfDay = [Number.POSITIVE_INFINITY, 3600, 1200];
+const timesOfDay = [3600, 1200];
 
 /** The choice by time of day is judged on about this many residuals: the cost grows with them. */
 const judgedResiduals = 300;
@@ -49,58 +50,56 @@ interface Basis {
   readonly mean: number;
 }
 
-function scoreTrack(contest: Contest, track: Track, basis: Basis): Score {
-  const flat = powers.map((power) =>
-    judge(contest, track, { power, timeOfDaySeconds: Number.POSITIVE_INFINITY }, basis),
-  );
-  const best = flat.reduce((winner, score) => (score.loss < winner.loss ? score : winner));
-  if (!seesTimeOfDay(contest)) return best;
+function scoreTrack(contest: Contest, track: Track, { judgedSlots, mean }: Basis): Score {
+  const flat = powers.map((power) => {
+    const pools = judgedSlots.map((slot) => collectResiduals(contest, track, { slot, power, mean }));
+    const rule = { power, timeOfDaySeconds: Number.POSITIVE_INFINITY };
+    return { pools, score: { track, rule, loss: judge(pools, rule) } };
+  });
+  const best = flat.reduce((winner, entry) => (entry.score.loss < winner.score.loss ? entry : winner));
+  if (!seesTimeOfDay(contest)) return best.score;
   return timesOfDay
-    .map((timeOfDaySeconds) => judge(contest, track, { power: best.rule.power, timeOfDaySeconds }, basis))
-    .reduce((winner, score) => (score.loss < winner.loss ? score : winner));
+    .map((timeOfDaySeconds) => {
+      const rule = { power: best.score.rule.power, timeOfDaySeconds };
+      return { track, rule, loss: judge(best.pools, rule) };
+    })
+    .reduce((winner, score) => (score.loss < winner.loss ? score : winner), best.score);
 }
 
 function seesTimeOfDay({ origins }: Contest): boolean {
   return origins.length >= fewestForTimeOfDay && new Set(origins.map(({ day }) => day)).size >= fewestDays;
 }
 
-function judge(contest: Contest, track: Track, rule: ResidualRule, basis: Basis): Score {
-  let total = 0;
-  let count = 0;
-  for (const slot of basis.judgedSlots) {
-    const residuals = collectResiduals(contest, track, { slot, power: rule.power, mean: basis.mean });
-    const loss = meanLoss(residuals, rule, Math.ceil(judgedResiduals / basis.judgedSlots.length));
-    if (Number.isNaN(loss)) continue;
-    total += loss;
-    count += 1;
-  }
-  return { track, rule, loss: total / count };
+/** Mean loss over the positions that have any. */
+function judge(pools: readonly Residuals[], rule: ResidualRule): number {
+  const kernel = createKernel(rule);
+  const wanted = Math.ceil(judgedResiduals / pools.length);
+  return meanPresent(Float64Array.from(pools, (pool) => meanLoss(pool, kernel, wanted)));
 }
 
 /**
  * Mean pinball loss of residuals against the quantiles of the residuals of other days, weighted by age. With too few
  * days to leave one out, against the quantiles of all.
  */
-function meanLoss(residuals: Residuals, rule: ResidualRule, wanted: number): number {
+function meanLoss(residuals: Residuals, kernel: Kernel | undefined, wanted: number): number {
   const { values, weights, scales, minutesOfDay, days } = residuals;
-  const kernel = createKernel(rule);
   const leaveOut = new Set(days).size >= fewestDays;
-  const byDay = rule.timeOfDaySeconds === Number.POSITIVE_INFINITY;
-  const cache = new Map<number, number[]>();
-  const stride = byDay ? 1 : Math.max(1, Math.floor(values.length / wanted));
+  // Without a kernel quantiles differ by the day that is left out only, and cost little.
+  const byDay = new Map<number, readonly number[]>();
+  const stride = kernel === undefined ? 1 : Math.max(1, Math.floor(values.length / wanted));
   let total = 0;
   let weight = 0;
   for (let index = Math.floor(stride / 2); index < values.length; index += stride) {
     const day = at(days, index);
-    let quantiles = byDay ? cache.get(day) : undefined;
+    let quantiles = kernel === undefined ? byDay.get(day) : undefined;
     if (quantiles === undefined) {
       const moment = { minuteOfDay: at(minutesOfDay, index), ...(leaveOut ? { exceptDay: day } : {}) };
-      const applied = weightsAt(residuals, kernel, moment);
-      quantiles = levels.map((level) => weightedQuantile(values, applied, level));
-      cache.set(day, quantiles);
+      quantiles = weightedQuantiles(values, weightsAt(residuals, kernel, moment), levels);
+      byDay.set(day, quantiles);
     }
-    const losses = quantiles.map((quantile, slot) => pinball(at(values, index), quantile, levels[slot] ?? 0.5));
-    total += at(weights, index) * at(scales, index) * losses.reduce((sum, loss) => sum + loss, 0);
+    let loss = 0;
+    for (const [slot, level] of levels.entries()) loss += pinball(at(values, index), quantiles[slot] ?? 0, level);
+    total += at(weights, index) * at(scales, index) * loss;
     weight += at(weights, index) * levels.length;
   }
   return total / weight;
