@@ -86,7 +86,8 @@ async function run(options: DemoOptions, lifetime: Lifetime): Promise<void> {
     observations,
   };
   print(`\n${summary(recording)}`);
-  if (options.trace === undefined) print(dailyCost(recording.scores, aDayBefore(stage), targetPerPod));
+  if (options.trace === undefined && ramp !== undefined)
+    print(dailyCost(recording.scores, aDayBefore(stage), targetPerPod));
   await write(options.outputFile, () => `${JSON.stringify(recording, undefined, 1)}\n`);
   await write(options.pictureFile, () => drawRecording(recording));
   if (options.keep) await stayUp(stage, lifetime);
