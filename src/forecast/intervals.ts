@@ -111,7 +111,7 @@ export function weightsAt(
  */
 export function weightedQuantiles(values: Float64Array, weights: Float64Array, levels: readonly number[]): number[] {
   let total = 0;
-  for (let index = 0; index < weights.length; index += 1) total += at(weights, index);
+  for (const weight of weights) total += weight;
   if (!(total > 0)) return levels.map(() => Number.NaN);
   const quantiles: number[] = [];
   // After the last level there is no target, and nothing is below it.
@@ -120,10 +120,10 @@ export function weightedQuantiles(values: Float64Array, weights: Float64Array, l
   let before = 0;
   let lowerMiddle = 0;
   let lower = Number.NaN;
-  for (let index = 0; index < values.length; index += 1) {
-    const weight = at(weights, index);
+  for (let index = 0; index < weights.length; index += 1) {
+    const weight = weights[index] ?? 0;
     if (weight === 0) continue;
-    const value = at(values, index);
+    const value = values[index] ?? lower;
     const middle = before + weight / 2;
     // Up to the first middle, the first value.
     if (before === 0) lower = value;

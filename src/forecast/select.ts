@@ -16,7 +16,7 @@ const powers = [1, 0.5, 0];
 const timesOfDay = [3600, 1200];
 
 /** The choice by time of day is judged on about this many residuals: the cost grows with them. */
-const judgedResiduals = 300;
+const judgedResiduals = 200;
 
 /** With fewer residuals, or on fewer days, the time of day says nothing yet. */
 const fewestForTimeOfDay = 200;
