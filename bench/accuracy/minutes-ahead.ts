@@ -18,6 +18,7 @@ import { parseSeriesCsv } from '../../src/series/csv.ts';
 import { resample, samplingStep } from '../../src/series/resample.ts';
 import { at } from '../../src/series/time-series.ts';
 import type { Sample, TimeSeries } from '../../src/series/time-series.ts';
+import { seeded } from '../../src/testing/demand.ts';
 import { meanOfLastQuarterHour, yesterdayTimesLevel } from './references.ts';
 
 const levels = [0.5, 0.8, 0.95, 0.99];
@@ -103,17 +104,6 @@ function randomOrigins({ values, startSeconds, stepSeconds }: TimeSeries, wanted
   const chosen = new Set<number>();
   for (let tries = 0; tries < wanted; tries += 1) chosen.add(from + Math.floor(random() * room));
   return [...chosen].sort((a, b) => a - b).map((index) => startSeconds + index * stepSeconds);
-}
-
-/** mulberry32 */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let hash = Math.imul(state ^ (state >>> 15), 1 | state);
-    hash = (hash + Math.imul(hash ^ (hash >>> 7), 61 | hash)) ^ hash;
-    return ((hash ^ (hash >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 function run(samples: readonly Sample[], origins: readonly number[], stepSeconds: number, entrants: readonly Model[]) {

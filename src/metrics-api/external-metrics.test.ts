@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { metricNames } from '../api/labels.ts';
 import type { DemandForecast, DemandForecastStatus } from '../api/v1alpha1/demand-forecast.ts';
+import { demandForecast as buildForecast } from '../testing/builders.ts';
 import { readMetric, selectForecast } from './external-metrics.ts';
 import type { ForecastReader, MetricReading } from './external-metrics.ts';
 import { parseSelector } from './selector.ts';
@@ -21,20 +22,7 @@ interface Given {
 }
 
 function demandForecast({ mode = 'Auto', staleAfter = '3m', status, name = 'web' }: Given): DemandForecast {
-  return {
-    apiVersion: 'headstart.dev/v1alpha1',
-    kind: 'DemandForecast',
-    metadata: {
-      name,
-      namespace: 'shop',
-      uid: 'u',
-      generation: 1,
-      resourceVersion: '1',
-      creationTimestamp: '2026-08-01T00:00:00Z',
-    },
-    spec: { mode, staleAfter } as DemandForecast['spec'],
-    ...(status === undefined ? {} : { status }),
-  };
+  return buildForecast({ name, spec: { mode, staleAfter }, ...(status === undefined ? {} : { status }) });
 }
 
 function observed(value: string, ageSeconds = 30): Pick<DemandForecastStatus, 'observed'> {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { DemandForecast, DemandForecastStatus } from '../api/v1alpha1/demand-forecast.ts';
+import { maxForecastAgeSeconds } from '../api/v1alpha1/freshness.ts';
 import { formatDuration, parseDurationSeconds } from '../base/duration.ts';
 import { parseQuantity } from '../base/quantity.ts';
 
@@ -15,8 +16,6 @@ export interface Curve {
   readonly explanation: string;
 }
 
-/** A forecast that was issued longer ago is not used. */
-const maxForecastAgeSeconds = 900;
 const defaultStaleAfterSeconds = 180;
 /** What survives the HPA's arithmetic in milli (base/quantity.ts), with room for rounding. */
 const maxValue = 9e12;

@@ -3,6 +3,7 @@ import { mergeConditions } from '../../api/conditions.ts';
 import type { Condition, ConditionDraft } from '../../api/conditions.ts';
 import type { ConditionType, Reason } from '../../api/reasons.ts';
 import type { DemandForecast, DemandForecastStatus } from '../../api/v1alpha1/demand-forecast.ts';
+import { maxForecastAgeSeconds } from '../../api/v1alpha1/freshness.ts';
 import { formatDuration, parseDurationSeconds } from '../../base/duration.ts';
 import { findHpa } from '../../capacity/hpa.ts';
 import { formatRfc3339, parseTimestamp } from '../../series/rfc3339.ts';
@@ -25,8 +26,6 @@ export interface Decision {
   readonly events: readonly EventDraft[];
 }
 
-/** The metrics replicas use a forecast no longer than this after it was issued. */
-const maxForecastAgeSeconds = 900;
 const coverageTolerance = 0.05;
 const minScores = 60;
 const maxMessage = 400;

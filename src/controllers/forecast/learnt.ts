@@ -5,6 +5,7 @@ import { estimateLead, noLeads, recordPods } from '../../capacity/lead.ts';
 import type { Lead, PodStart } from '../../capacity/lead.ts';
 import { createTargetForecaster } from '../../forecast/engine.ts';
 import type { HistoryState, TargetForecaster } from '../../forecast/engine.ts';
+import { objectKey } from '../../kube/store.ts';
 import { isTimeZone } from '../../series/calendar.ts';
 import { targetKey } from './decide.ts';
 import type { DemandRead, HistoryPlan } from './read-demand.ts';
@@ -47,10 +48,9 @@ export interface Registry {
 /** An empty registry. */
 export function createRegistry(): Registry {
   const entries = new Map<string, { readonly uid: string; readonly learnt: Learnt }>();
-  const keyOf = (namespace: string, name: string): string => `${namespace}/${name}`;
   return {
     get: ({ metadata }) => {
-      const key = keyOf(metadata.namespace, metadata.name);
+      const key = objectKey(metadata.namespace, metadata.name);
       const entry = entries.get(key);
       if (entry?.uid === metadata.uid) return entry.learnt;
       const learnt = createLearnt();
@@ -58,7 +58,7 @@ export function createRegistry(): Registry {
       return learnt;
     },
     forget: (namespace, name) => {
-      entries.delete(keyOf(namespace, name));
+      entries.delete(objectKey(namespace, name));
     },
   };
 }
