@@ -16,8 +16,11 @@ import { waitUntil } from '../src/testing/process.ts';
 import { startPrometheus } from '../src/testing/prometheus.ts';
 import type { Prometheus } from '../src/testing/prometheus.ts';
 
-/** Between two samples of the history; the live counters go on from the last. */
-const backfillStepSeconds = 15;
+/**
+ * Between two samples, scraped or not. Where the spacing changes within the window of a rate, Prometheus extrapolates
+ * from a part of it and falls short.
+ */
+const scrapeSeconds = 5;
 const examples = fileURLToPath(new URL('../manifests/examples/', import.meta.url));
 
 /** Demand of an app in requests per second at an epoch second. */
@@ -74,13 +77,13 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     for (const step of undo.splice(0).toReversed()) await step();
   };
   try {
-    const now = Math.floor(Date.now() / 1000 / backfillStepSeconds) * backfillStepSeconds;
+    const now = Math.floor(Date.now() / 1000 / scrapeSeconds) * scrapeSeconds;
     const counters = createCounters(options.demand, now);
     const exporter = await startExporter(counters);
     undo.push(exporter.stop);
     const prometheus = await startPrometheus({
       backfill: backfill(options, now, exporter.address),
-      scrapeTargets: [{ job: 'exporter', address: exporter.address, intervalSeconds: 5 }],
+      scrapeTargets: [{ job: 'exporter', address: exporter.address, intervalSeconds: scrapeSeconds }],
     });
     undo.push(prometheus.stop);
     const controlPlane = await startControlPlane(options.controlPlane);
@@ -160,14 +163,17 @@ interface Counters {
   text(): string;
 }
 
-/** Counters that go on from the last backfilled value; demand is summed up second by second. */
+/** Counters that go on from the last backfilled value; demand is summed up in steps of a second at most. */
 function createCounters(initial: Readonly<Record<string, Demand>>, start: number): Counters {
   const demand = new Map(Object.entries(initial));
   const totals = new Map([...demand.keys()].map((app) => [app, 1e9]));
   let position = start;
   const advance = (): void => {
-    for (const now = Date.now() / 1000; position < now; position += 1) {
-      for (const [app, at] of demand) totals.set(app, (totals.get(app) ?? 0) + at(position));
+    const now = Date.now() / 1000;
+    while (position < now) {
+      const next = Math.min(now, position + 1);
+      for (const [app, at] of demand) totals.set(app, (totals.get(app) ?? 0) + at(position) * (next - position));
+      position = next;
     }
   };
   return {
@@ -185,9 +191,9 @@ function createCounters(initial: Readonly<Record<string, Demand>>, start: number
   };
 }
 
-/** The history as counters every 15 s, labelled as Prometheus labels what it scrapes from the exporter. */
+/** The history as counters, labelled as Prometheus labels what it scrapes from the exporter. */
 function* backfill({ demand, historySeconds }: StageOptions, now: number, instance: string): Generator<string> {
-  const step = backfillStepSeconds;
+  const step = scrapeSeconds;
   yield '# TYPE http_requests counter\n';
   for (const [app, at] of Object.entries(demand)) {
     const start = now - Math.ceil(historySeconds / step) * step;
