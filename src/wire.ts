@@ -73,6 +73,7 @@ function createShared(parts: Parts): Shared {
   const metrics = createMetrics();
   const client = createKubeClient({
     kubeconfig: config.kubeconfig,
+    inClusterServer: config.inClusterServer,
     userAgent: `headstart-${config.role}/${version}`,
     onRequest: metrics.kubeRequest,
   });
