@@ -83,14 +83,21 @@ async function readAuthority(cluster: ControlPlane): Promise<string> {
   return Buffer.from(bundle, 'base64').toString('utf8');
 }
 
-/** The certificate with which kube-apiserver presents itself to extension servers; only a `built` control plane shows it. */
-export async function frontProxyIdentity(
-  cluster: ControlPlane,
-): Promise<{ readonly cert: string; readonly key: string }> {
-  const [cert, key] = await Promise.all(
-    ['front-proxy-client.crt', 'front-proxy-client.key'].map((file) => readFile(join(cluster.dir, file), 'utf8')),
+/** A certificate and its key, PEM. */
+export interface ClientIdentity {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/**
+ * A client certificate of a `built` control plane: `front-proxy-client`, with which kube-apiserver presents itself to
+ * extension servers, or one that is to be refused.
+ */
+export async function clientIdentity(cluster: ControlPlane, name: string): Promise<ClientIdentity> {
+  const [cert = '', key = ''] = await Promise.all(
+    [`${name}.crt`, `${name}.key`].map((file) => readFile(join(cluster.dir, file), 'utf8')),
   );
-  return { cert: cert ?? '', key: key ?? '' };
+  return { cert, key };
 }
 
 /** The status code of a GET, as a kubelet probes: the certificate is not verified. */
