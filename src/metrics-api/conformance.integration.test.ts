@@ -415,8 +415,9 @@ const differences: Readonly<Record<string, readonly Row[]>> = {
       { cases: ['the groups', 'the groups, with a slash'], body: true, headers: { vary: ['Accept', undefined] } },
       { cases: ['the groups in the beta form alone'], headers: { vary: ['Accept', undefined] } },
     ],
-  'Aggregated discovery has the group in it; the library answers with an empty list, and its resources are missing from discovery until the aggregator falls back.':
-    [{ cases: ['the groups as the aggregator asks', 'the groups as kubectl asks'], body: true }],
+  'Aggregated discovery has the group in it; the library answers with an empty list.': [
+    { cases: ['the groups as the aggregator asks', 'the groups as kubectl asks'], body: true },
+  ],
   'OpenAPI documents describe the metrics alone, in JSON, uncompressed and whole: the aggregator asks for nothing else.':
     [
       { cases: ['OpenAPI v2'], body: true, headers: { ...ranges, vary: ['Accept', encodings] } },
@@ -607,5 +608,29 @@ describe('compared with the Go library, for the same request', () => {
     const page = await readFile(new URL('../../docs/reference/external-metrics-api.md', import.meta.url), 'utf8');
     const text = page.replaceAll(/\s+/g, ' ');
     expect(Object.keys(differences).filter((reason) => !text.includes(reason))).toEqual([]);
+  });
+});
+
+describe('who may read the metric', () => {
+  test.each([
+    ['admin', 200],
+    ['the HPA', 200],
+    ['jane', 403],
+    ['the aggregator', 403],
+    ['a front proxy that names nobody', 401],
+    ['a front proxy of another name', 401],
+    ['a serving certificate of the front proxies', 401],
+    ['a front proxy by the cluster authority', 401],
+    ['a front proxy by a foreign authority', 401],
+    ['headers alone', 401],
+    ['nobody', 401],
+    ['a made-up token', 401],
+    ['a token of the HPA', 200],
+    ['a token without rights', 403],
+  ])('%s: %i', async (as, code) => {
+    const answer = await exchange(headstart, { path: metric, as });
+    expect(answer.code).toBe(code);
+    const reason = { 401: 'Unauthorized', 403: 'Forbidden' }[code];
+    expect((JSON.parse(answer.body) as { reason?: string }).reason).toBe(reason);
   });
 });
