@@ -10,7 +10,7 @@ import { clientIdentity, startMetricsRole } from '../testing/metrics-server.ts';
 import type { ClientIdentity, MetricsServer } from '../testing/metrics-server.ts';
 import { createProcessGroup, waitUntil } from '../testing/process.ts';
 import type { ProcessGroup } from '../testing/process.ts';
-import { referenceMetric, startReferenceAdapter } from '../testing/reference-adapter.ts';
+import { installReferenceAdapter, referenceMetric } from '../testing/reference-adapter.ts';
 
 let cluster: ControlPlane;
 let group: ProcessGroup;
@@ -22,7 +22,7 @@ beforeAll(async () => {
   cluster = await startControlPlane({ nodes: 1 });
   group = await createProcessGroup('conformance');
   headstart = await startMetricsRole(cluster, group);
-  reference = await startReferenceAdapter(cluster, group);
+  reference = await (await installReferenceAdapter(cluster)).start(group);
   await prepareIdentities();
   await prepareForecast();
 }, 900_000);

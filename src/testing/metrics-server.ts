@@ -18,6 +18,8 @@ export interface MetricsServer {
   /** What its certificate is verified against. */
   readonly caPem: string;
   readonly process: RunningProcess;
+  /** From the start of the process until its readiness probe passed. */
+  readonly readyMs: number;
 }
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -25,51 +27,80 @@ const namespace = 'headstart-system';
 const deployment = 'headstart-metrics';
 const apiServiceName = 'v1beta1.external.metrics.k8s.io';
 
-/**
- * Applies manifests/base and starts one process of the metrics role as its Deployment says, in `group`, with the rights
- * of its ServiceAccount. The APIService leads straight to it.
- */
-export async function startMetricsRole(
-  cluster: ControlPlane,
-  group: ProcessGroup,
-  env: Readonly<Record<string, string>> = {},
-): Promise<MetricsServer & { readonly operationsPort: number }> {
+type Deployment = 'headstart-metrics' | 'headstart-forecaster';
+
+/** Headstart's manifests, applied; each role runs as one process of this machine. */
+export interface Roles {
+  /** Of the external metrics API. */
+  readonly port: number;
+  /** Of /metrics of each role. */
+  readonly operationsPorts: Readonly<Record<Deployment, number>>;
+  /** Starts a process as its Deployment says, with the rights of its ServiceAccount. */
+  start(group: ProcessGroup, name: Deployment, env?: Readonly<Record<string, string>>): Promise<RunningProcess>;
+}
+
+/** Applies manifests/base; the APIService leads straight to the one process of the metrics role that may be started. */
+export async function installRoles(cluster: ControlPlane): Promise<Roles> {
   const objects = await renderKustomization(cluster, `${root}manifests/base`);
   const port = await freePort();
-  const operationsPort = await freePort();
+  const operationsPorts = { 'headstart-metrics': await freePort(), 'headstart-forecaster': await freePort() };
   for (const object of objects) {
     if (object.kind === 'Service') object.spec = { type: 'ExternalName', externalName: 'localhost' };
     if (object.kind === 'APIService') Object.assign(object.spec?.['service'] ?? {}, { port });
   }
   await cluster.kubectlOk(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }));
-  await cluster.kubectlOk([
-    'wait',
-    '--for=condition=Established',
-    'crd/demandforecasts.headstart.dev',
-    '--timeout=30s',
-  ]);
-  const manifest = objects.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === deployment);
-  if (manifest === undefined) throw new Error(`no Deployment ${deployment} in manifests/base`);
-  const role = renderedRole(manifest, objects);
-  const process_ = await group.start({
-    name: deployment,
-    command: process.execPath,
-    args: role.command.slice(1),
-    cwd: root,
-    env: {
-      ...role.env(0),
-      KUBECONFIG: await cluster.kubeconfigForServiceAccount(namespace, role.serviceAccount),
-      HEADSTART_BIND_ADDRESS: '127.0.0.1',
-      HEADSTART_SECURE_PORT: String(port),
-      HEADSTART_OPERATIONS_PORT: String(operationsPort),
-      HEADSTART_SHUTDOWN_DELAY: '0s',
-      ...env,
+  const established = ['--for=condition=Established', 'crd/demandforecasts.headstart.dev', '--timeout=30s'];
+  await cluster.kubectlOk(['wait', ...established]);
+  const kubeconfigs = {
+    'headstart-metrics': await cluster.kubeconfigForServiceAccount(namespace, 'headstart-metrics'),
+    'headstart-forecaster': await cluster.kubeconfigForServiceAccount(namespace, 'headstart-forecaster'),
+  };
+  return {
+    port,
+    operationsPorts,
+    start: async (group, name, env = {}) => {
+      const manifest = objects.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === name);
+      if (manifest === undefined) throw new Error(`no Deployment ${name} in manifests/base`);
+      const role = renderedRole(manifest, objects);
+      return await group.start({
+        name,
+        command: process.execPath,
+        args: role.command.slice(1),
+        cwd: root,
+        env: {
+          ...role.env(0),
+          KUBECONFIG: kubeconfigs[name],
+          HEADSTART_BIND_ADDRESS: '127.0.0.1',
+          HEADSTART_SECURE_PORT: String(port),
+          HEADSTART_OPERATIONS_PORT: String(operationsPorts[name]),
+          HEADSTART_SHUTDOWN_DELAY: '0s',
+          ...env,
+        },
+      });
     },
-  });
-  const server = { name: 'headstart', port, serverName: `${deployment}.${namespace}.svc`, process: process_ };
+  };
+}
+
+/** Starts the metrics role and waits until it is ready and the APIService knows its authority. */
+export async function startMetricsRole(
+  cluster: ControlPlane,
+  group: ProcessGroup,
+  { roles, env }: { readonly roles?: Roles; readonly env?: Readonly<Record<string, string>> } = {},
+): Promise<MetricsServer> {
+  const { port, start } = roles ?? (await installRoles(cluster));
+  const startMs = performance.now();
+  const process = await start(group, deployment, env);
+  const server = { name: 'headstart', port, serverName: `${deployment}.${namespace}.svc`, process };
+  await whenReady(server);
+  const readyMs = performance.now() - startMs;
+  return { ...server, readyMs, caPem: await readAuthority(cluster) };
+}
+
+/** Waits for the readiness probe, looking every 10 ms. */
+export async function whenReady(server: Pick<MetricsServer, 'name' | 'port' | 'process'>): Promise<void> {
   const ready = async (): Promise<boolean> => (await probe(server, '/readyz')) === 200;
-  await waitUntil('the metrics role is ready', ready, { timeoutMs: 60_000, process: process_, intervalMs: 20 });
-  return { ...server, operationsPort, caPem: await readAuthority(cluster) };
+  const wait = { timeoutMs: 60_000, intervalMs: 10, process: server.process };
+  await waitUntil(`${server.name} is ready`, ready, wait);
 }
 
 /** What Headstart has written into the APIService for the aggregator. */
@@ -101,7 +132,7 @@ export async function clientIdentity(cluster: ControlPlane, name: string): Promi
 }
 
 /** The status code of a GET, as a kubelet probes: the certificate is not verified. */
-export async function probe(server: Pick<MetricsServer, 'port'>, path: string): Promise<number | undefined> {
+async function probe(server: Pick<MetricsServer, 'port'>, path: string): Promise<number | undefined> {
   return await new Promise((resolve, reject) => {
     request({ host: '127.0.0.1', port: server.port, path, rejectUnauthorized: false, agent: false }, (response) => {
       response.resume();
