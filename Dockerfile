@@ -11,7 +11,11 @@ COPY --from=dependencies /app/node_modules node_modules
 COPY package.json ./
 COPY bin bin
 COPY src src
-# Runs once to fill the compile cache: the root file system is read-only later.
-RUN node src/main.ts version
+RUN mkdir .compile-cache && chown 65532:65532 .compile-cache
 USER 65532:65532
+# Fills the compile cache with every module, as the root file system is read-only later: a start then takes half the
+# time, and 20 MiB less, as no TypeScript has to be stripped. As the user that serves, as Node.js keeps a cache for each
+# user id; and not by `serve --help`, as what only one role needs is loaded when that role starts.
+RUN ["node", "-e", "for (const file of fs.globSync('src/**/*.ts', { exclude: ['src/main.ts', 'src/testing/**', '**/*.test.ts'] })) import('./' + file)"]
+RUN ["node", "src/main.ts", "version"]
 ENTRYPOINT ["node", "src/main.ts"]

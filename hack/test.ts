@@ -71,7 +71,12 @@ const steps: readonly Step[] = [
   command('dead-code', 'knip'),
   command('planted-faults', 'node', 'hack/plant-faults.ts'),
   suite('unit'),
-  command('servers', 'sh', '-c', 'hack/servers/install-debian.sh prometheus && node hack/control-plane/build.ts'),
+  command(
+    'servers',
+    'sh',
+    '-c',
+    'hack/servers/install-debian.sh prometheus && node hack/control-plane/build.ts && node hack/reference-adapter/build.ts',
+  ),
   suite('integration'),
   suite('e2e'),
 ];

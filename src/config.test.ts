@@ -24,6 +24,14 @@ test('a flag wins over the environment, the environment over the default', () =>
   });
 });
 
+test.each([
+  [{ KUBERNETES_SERVICE_HOST: '10.0.0.1', KUBERNETES_SERVICE_PORT: '443' }, 'https://10.0.0.1:443'],
+  [{ KUBERNETES_SERVICE_HOST: 'fd00::1', KUBERNETES_SERVICE_PORT: '6443' }, 'https://[fd00::1]:6443'],
+  [{ KUBERNETES_SERVICE_HOST: '10.0.0.1' }, undefined],
+])('in a pod with %j the apiserver is %s', (env, inClusterServer) => {
+  expect(parseConfig([], env, 'h')).toMatchObject({ inClusterServer });
+});
+
 test('every error is told at once, each with its place', () => {
   const result = parseConfig(
     ['--role=boss', '--sync-period=1s', '--secure-port=99999'],

@@ -12,6 +12,8 @@ type Role = (typeof roles)[number];
 export interface Config {
   readonly role: Role;
   readonly kubeconfig: string | undefined;
+  /** The apiserver as Kubernetes tells its pods; undefined outside a cluster. */
+  readonly inClusterServer: string | undefined;
   readonly bindAddress: string;
   readonly securePort: number;
   readonly operationsPort: number;
@@ -95,6 +97,7 @@ export function parseConfig(
   const config = {
     role: value('role'),
     kubeconfig: value('kubeconfig') || undefined,
+    inClusterServer: inClusterServer(env),
     bindAddress: value('bind-address'),
     securePort: value('secure-port'),
     operationsPort: value('operations-port'),
@@ -113,6 +116,14 @@ export function parseConfig(
     errors.push('--tls-cert-file, --tls-key-file: got one of them, want both or none');
   }
   return errors.length > 0 ? { errors } : (config as Config);
+}
+
+/** As client-go's InClusterConfig composes it. */
+function inClusterServer(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const host = env['KUBERNETES_SERVICE_HOST'] ?? '';
+  const port = env['KUBERNETES_SERVICE_PORT'] ?? '';
+  if (host === '' || port === '') return undefined;
+  return `https://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 function flag<T>(fallback: string, help: string, parse: (text: string, where: string) => T): Flag<T> {

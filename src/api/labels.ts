@@ -6,6 +6,8 @@ export const forecastLabel = 'forecast';
 /** The group of Headstart's own kinds. */
 export const apiGroup = 'headstart.dev';
 export const apiVersion = 'headstart.dev/v1alpha1';
+/** The resource of DemandForecasts; here, so that who only reads them need not load their schema. */
+export const demandForecasts = 'demandforecasts';
 
 /** The manager of the fields that Headstart applies; of a status: what changes with every loop. */
 export const fieldManager = 'headstart';

@@ -35,7 +35,8 @@ export async function runServe(
     process.once(signal, () => stopping.abort(new Error(`received ${signal}`)));
   }
   try {
-    await wire({ config, logger, version: await readVersion() }).run(stopping.signal);
+    const process_ = await wire({ config, logger, version: await readVersion() });
+    await process_.run(stopping.signal);
     logger.info('stopped');
     return 0;
   } catch (error) {

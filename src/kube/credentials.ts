@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import type { RequestOptions } from 'node:https';
-import { delimiter, dirname, isAbsolute, join } from 'node:path';
-import { KubeConfig } from '@kubernetes/client-node';
-import type { Cluster } from '@kubernetes/client-node';
 import { Agent, ProxyAgent } from 'undici';
 import type { Dispatcher } from 'undici';
-import { parse } from 'yaml';
 import { HeadstartError, invalidInput } from '../base/errors.ts';
+import { loadClusterAccess } from './kubeconfig.ts';
+import type { ClusterAccess, Material, UserCredentials } from './kubeconfig.ts';
 
 /** What a request needs to reach the apiserver now. */
 interface Connection {
@@ -25,6 +23,23 @@ export interface Credentials {
   expire(): void;
 }
 
+/** Where to look for credentials. */
+export interface CredentialsOptions {
+  /** A path, or several as in KUBECONFIG; else where kubectl and a pod find them. */
+  readonly kubeconfig: string | undefined;
+  /** The apiserver as pods reach it. */
+  readonly inCluster: string;
+  /** A clock that is never set back. */
+  readonly monotonicMs: () => number;
+}
+
+/** What a user shows: in the handshake, and in each request. */
+interface Shown {
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 /** As client-go reads the token file (transport/token_source.go): kubelet replaces it long before it expires. */
 const rereadMs = 60_000;
 const retryReadMs = 5_000;
@@ -33,31 +48,32 @@ const retryReadMs = 5_000;
 const keepAlive = { keepAlive: true, keepAliveInitialDelay: 30_000 };
 
 /**
- * Credentials from a kubeconfig (a path, or several as in KUBECONFIG), else from where kubectl and a pod find them.
- * @param monotonicMs a clock that is never set back
+ * Credentials from a kubeconfig, else from where kubectl and a pod find them.
  * @throws HeadstartError InvalidInput when there is no usable configuration
  */
-export function createCredentials(kubeconfig: string | undefined, monotonicMs: () => number): Credentials {
-  let config = loadConfig(kubeconfig);
+export function createCredentials({ kubeconfig, inCluster, monotonicMs }: CredentialsOptions): Credentials {
+  let access = loadClusterAccess(kubeconfig, inCluster);
+  let shows = createShows(access.user);
   let readAtMs = monotonicMs();
   let agent: { readonly key: string; readonly dispatcher: Dispatcher } | undefined;
   let reading: Promise<Connection> | undefined;
   let last: Connection | undefined;
 
   const read = async (reload: boolean): Promise<Connection> => {
-    if (reload) config = loadConfig(kubeconfig);
-    const options: RequestOptions = {};
-    await config.applyToHTTPSOptions(options);
-    const cluster = currentCluster(config, kubeconfig);
-    const tls = tlsOf(options);
+    if (reload) {
+      access = loadClusterAccess(kubeconfig, inCluster);
+      shows = createShows(access.user);
+    }
+    const { headers, ...shown } = await shows();
+    const tls = await tlsOf(access, shown);
     const key = JSON.stringify(tls);
     if (agent?.key !== key) {
       const old = agent?.dispatcher;
-      agent = { key, dispatcher: createDispatcher(cluster, tls) };
+      agent = { key, dispatcher: createDispatcher(access, tls) };
       // Watches that run over it end by themselves.
       void old?.close().catch(() => undefined);
     }
-    return { server: cluster.server.replace(/\/+$/, ''), dispatcher: agent.dispatcher, headers: headersOf(options) };
+    return { server: access.server, dispatcher: agent.dispatcher, headers };
   };
   const refresh = async (reload: boolean): Promise<Connection> => {
     try {
@@ -78,7 +94,8 @@ export function createCredentials(kubeconfig: string | undefined, monotonicMs: (
     current: async () => {
       const isFresh = !expired && monotonicMs() - readAtMs < rereadMs;
       if (last !== undefined && isFresh) return last;
-      reading ??= refresh(last !== undefined && (expired || !keepsOwnCache(config)));
+      // Whoever hands out tokens keeps them; to load anew would ask for one each time.
+      reading ??= refresh(last !== undefined && (expired || access.user.kind === 'own'));
       expired = false;
       return await reading;
     },
@@ -88,81 +105,45 @@ export function createCredentials(kubeconfig: string | undefined, monotonicMs: (
   };
 }
 
-function loadConfig(kubeconfig: string | undefined): KubeConfig {
-  const config = new KubeConfig();
-  if (kubeconfig === undefined) {
-    config.loadFromDefault();
-    if (config.getCurrentContext() === 'loaded-context') {
-      throw invalidInput('kubeconfig', 'nothing', 'a file, KUBECONFIG, ~/.kube/config or a service account in a pod');
-    }
-  } else {
-    kubeconfig
-      .split(delimiter)
-      .filter((part) => part !== '')
-      .forEach((path) => merge(config, loadFile(path)));
+function createShows(user: UserCredentials): () => Promise<Shown> {
+  return user.kind === 'own' ? async () => await showOwn(user) : createDelegate(user.kubeconfig);
+}
+
+async function showOwn(user: Extract<UserCredentials, { kind: 'own' }>): Promise<Shown> {
+  const { basic } = user;
+  const token = (await read(user.token))?.trim();
+  const headers: Record<string, string> = {};
+  if (basic !== undefined) {
+    headers['authorization'] = `Basic ${Buffer.from(`${basic.username}:${basic.password}`).toString('base64')}`;
   }
-  currentCluster(config, kubeconfig);
-  return config;
+  if (token !== undefined && token !== '') headers['authorization'] = `Bearer ${token}`;
+  return { cert: await read(user.certificate), key: await read(user.key), headers };
 }
 
-/** Of two entries with one name the first holds, as with kubectl. */
-function merge(into: KubeConfig, from: KubeConfig): void {
-  into.clusters = mergeNamed(into.clusters, from.clusters);
-  into.users = mergeNamed(into.users, from.users);
-  into.contexts = mergeNamed(into.contexts, from.contexts);
-  into.currentContext ??= from.currentContext;
+/** Programs and identity providers are client-node's; it is loaded for them alone, as it takes 50 MiB and a second. */
+function createDelegate(kubeconfig: string): () => Promise<Shown> {
+  const loading = async () => {
+    const { KubeConfig } = await import('@kubernetes/client-node');
+    const config = new KubeConfig();
+    config.loadFromString(kubeconfig);
+    return config;
+  };
+  let config: ReturnType<typeof loading> | undefined;
+  return async () => {
+    config ??= loading();
+    const options: RequestOptions = {};
+    await (await config).applyToHTTPSOptions(options);
+    const given = Object.entries(options.headers ?? {}).map(([name, value]) => [
+      name.toLowerCase(),
+      String(value).trim(),
+    ]);
+    return { cert: pem(options.cert), key: pem(options.key), headers: Object.fromEntries(given) };
+  };
 }
 
-function mergeNamed<T extends { readonly name: string }>(first: readonly T[], second: readonly T[]): T[] {
-  const names = new Set(first.map(({ name }) => name));
-  return [...first, ...second.filter(({ name }) => !names.has(name))];
-}
-
-function loadFile(path: string): KubeConfig {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (cause) {
-    throw new HeadstartError('InvalidInput', `kubeconfig: got ${JSON.stringify(path)}, want a file that can be read`, {
-      cause,
-    });
-  }
-  const config = new KubeConfig();
-  try {
-    config.loadFromString(text);
-    config.makePathsAbsolute(dirname(path));
-    addTokenFiles(config, text, dirname(path));
-  } catch {
-    // The parser's message quotes the line, which may hold a key.
-    throw invalidInput('kubeconfig', path, 'a kubeconfig in YAML or JSON');
-  }
-  return config;
-}
-
-/** client-node 2.0.1 does not know `tokenFile` of a user (only the misspelt `token-file`, read once). */
-function addTokenFiles(config: KubeConfig, text: string, directory: string): void {
-  const { users } = parse(text) as { users?: { name: string; user?: { tokenFile?: string; token?: string } }[] };
-  const files = new Map(users?.map(({ name, user }) => [name, user?.tokenFile]));
-  config.users = config.users.map((user) => {
-    const file = files.get(user.name);
-    if (file === undefined) return user;
-    const tokenFile = isAbsolute(file) ? file : join(directory, file);
-    return { ...user, authProvider: { name: 'tokenFile', config: { tokenFile } } };
-  });
-}
-
-function currentCluster(config: KubeConfig, kubeconfig: string | undefined): Cluster {
-  const cluster = config.getCurrentCluster();
-  if (cluster !== null && cluster.server !== '') return cluster;
-  const where = kubeconfig === undefined ? 'kubeconfig' : `kubeconfig ${kubeconfig}`;
-  throw invalidInput(`${where}: current-context`, config.getCurrentContext(), 'a context whose cluster has a server');
-}
-
-/** Exec plugins and OIDC hold tokens in memory; loading anew would ask for one each time. */
-function keepsOwnCache(config: KubeConfig): boolean {
-  const user = config.getCurrentUser();
-  const provider: unknown = user?.authProvider?.name;
-  return user?.exec !== undefined || (provider !== undefined && provider !== 'tokenFile');
+async function read(material: Material | undefined): Promise<string | undefined> {
+  if (material === undefined) return undefined;
+  return 'text' in material ? material.text : await readFile(material.file, 'utf8');
 }
 
 interface Tls {
@@ -173,8 +154,9 @@ interface Tls {
   readonly rejectUnauthorized?: boolean;
 }
 
-function tlsOf({ ca, cert, key, servername, rejectUnauthorized }: RequestOptions): Tls {
-  const given = { ca: pem(ca), cert: pem(cert), key: pem(key), servername, rejectUnauthorized };
+async function tlsOf(access: ClusterAccess, { cert, key }: Omit<Shown, 'headers'>): Promise<Tls> {
+  const rejectUnauthorized = access.skipVerify ? false : undefined;
+  const given = { ca: await read(access.ca), cert, key, servername: access.serverName, rejectUnauthorized };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
@@ -182,18 +164,12 @@ function pem(value: unknown): string | undefined {
   return value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : (value as string | undefined);
 }
 
-function createDispatcher({ proxyUrl }: Cluster, tls: Tls): Dispatcher {
+function createDispatcher({ proxyUrl }: ClusterAccess, tls: Tls): Dispatcher {
   if (proxyUrl === undefined) return new Agent({ connect: { ...tls, ...keepAlive }, allowH2: false });
   if (/^https?:/.test(proxyUrl)) {
     return new ProxyAgent({ uri: proxyUrl, requestTls: { ...tls }, connect: keepAlive, allowH2: false });
   }
   throw invalidInput('kubeconfig: proxy-url', `${proxyUrl.split(':')[0]}://…`, 'an http:// or https:// proxy');
-}
-
-function headersOf({ headers, auth }: RequestOptions): Record<string, string> {
-  const given = Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), String(value).trim()]);
-  const basic = typeof auth === 'string' ? { authorization: `Basic ${Buffer.from(auth).toString('base64')}` } : {};
-  return { ...basic, ...Object.fromEntries(given) };
 }
 
 function unusable(error: unknown): HeadstartError {

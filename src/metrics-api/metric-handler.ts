@@ -7,7 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import { errorMessage } from '../base/errors.ts';
 import { formatMilli } from '../base/quantity.ts';
 import { asksToWatch, requestAttributes } from '../server/request-info.ts';
-import { StatusError } from '../server/status.ts';
+import { nothingThere, StatusError } from '../server/status.ts';
 import { listKind, version } from './discovery.ts';
 import { readMetric, selectForecast } from './external-metrics.ts';
 import type { ForecastReader, MetricReading, Rung } from './external-metrics.ts';
@@ -60,11 +60,13 @@ function parseRequest(request: FastifyRequest): MetricRequest {
   const attributes = requestAttributes(request.method, request.url);
   const query = request.url.slice((request.url + '?').indexOf('?') + 1);
   if (attributes.kind !== 'resource' || attributes.namespace === undefined || attributes.name !== undefined) {
-    throw new StatusError('NotFound', 'the server could not find the requested resource');
+    throw nothingThere();
   }
-  if (asksToWatch(query))
-    throw new StatusError('MethodNotAllowed', 'watch is not supported here: read the metric again');
   const { group, namespace, resource } = attributes;
+  if (asksToWatch(query)) {
+    const details = { group, kind: clip(resource) };
+    throw new StatusError('MethodNotAllowed', 'watch is not supported here: read the metric again', { details });
+  }
   const metric = metricNames.find((name) => name === resource);
   if (metric === undefined) {
     const served = metricNames.join(', ');
@@ -73,9 +75,17 @@ function parseRequest(request: FastifyRequest): MetricRequest {
       `the server could not find the metric ${clip(resource)} for namespace ${namespace}; metrics are ${served}`,
     );
   }
-  const [selector = '', ...others] = new URLSearchParams(query).getAll('labelSelector');
+  const parameters = new URLSearchParams(query);
+  for (const name of ['limit', 'timeoutSeconds']) requireInteger(name, parameters.get(name));
+  const [selector = '', ...others] = parameters.getAll('labelSelector');
   if (others.length > 0) throw new StatusError('BadRequest', 'labelSelector: got several, want one');
   return { group, metric, namespace, selector };
+}
+
+/** What changes nothing here is still to be what it says, as in the conversion of a query into ListOptions. */
+function requireInteger(name: string, value: string | null): void {
+  if (value === null || value === '' || /^[+-]?[0-9]{1,19}$/.test(value)) return;
+  throw new StatusError('BadRequest', `${name}: got ${JSON.stringify(clip(value))}, want an integer`);
 }
 
 /** An empty selector is refused even where there is one forecast: a second one must not break the first one's HPA. */

@@ -50,10 +50,43 @@ describe('an Accept header', () => {
     expect(choose(accept)).toBe(choice);
   });
   test('of any kind is answered', () => {
+    const piece = fc.oneof(
+      fc.constantFrom(
+        ',',
+        ';',
+        '=',
+        '"',
+        'q=',
+        '0.5',
+        '*/*',
+        'application/json',
+        'as=',
+        'APIGroupDiscoveryList',
+        'g=',
+        'v=v2',
+        ' ',
+      ),
+      fc.string({ unit: 'binary', maxLength: 3 }),
+    );
     fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), (accept) => {
-        expect(['plain', 'aggregated', 'none']).toContain(choose(accept));
+      fc.property(fc.array(piece, { maxLength: 6 }), (pieces) => {
+        choose(pieces.join(''));
       }),
+      { numRuns: 100_000 },
+    );
+  });
+  test('is answered with the first of those that it likes best', () => {
+    const clause = fc.record({ offer: fc.constantFrom('plain', 'aggregated', 'none'), tenths: fc.nat(10) });
+    const types = { plain: 'application/json', aggregated: v2, none: 'text/html' };
+    fc.assert(
+      fc.property(fc.array(clause, { minLength: 1, maxLength: 5 }), (clauses) => {
+        const accept = clauses.map(({ offer, tenths }) => `${types[offer as keyof typeof types]};q=${tenths / 10}`);
+        const usable = clauses.filter(({ offer, tenths }) => tenths > 0 && offer !== 'none');
+        const best = Math.max(...usable.map(({ tenths }) => tenths));
+        const expected = usable.find(({ tenths }) => tenths === best)?.offer ?? 'none';
+        if (choose(accept.join(', ')) !== expected) throw new Error(`${accept.join(', ')}: want ${expected}`);
+      }),
+      { numRuns: 100_000 },
     );
   });
 });

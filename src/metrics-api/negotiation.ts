@@ -16,8 +16,9 @@ export interface Offer {
 }
 
 /**
- * The offer that an Accept header prefers; a missing header takes the first. Follows apiserver (pkg/endpoints/handlers/negotiation): a clause with `as`, `g` or `v` asks for that conversion and
- * for nothing else, other parameters are ignored; among equals the clause that stands first wins.
+ * The offer that an Accept header prefers; a missing header takes the first. Follows apiserver
+ * (pkg/endpoints/handlers/negotiation): a clause with `as`, `g` or `v` asks for that conversion and for nothing else,
+ * other parameters are ignored; among equals the clause that stands first wins.
  * @throws StatusError NotAcceptable when it takes none of the offers
  */
 export function requireOffer(accept: string | undefined, offers: readonly [Offer, ...Offer[]]): Offer {
@@ -27,15 +28,17 @@ export function requireOffer(accept: string | undefined, offers: readonly [Offer
     .map(parseClause)
     .filter(({ quality }) => quality > 0)
     .toSorted((a, b) => b.quality - a.quality);
-  for (const { type, parameters } of clauses) {
-    if (!['application/json', 'application/*', '*/*'].includes(type)) continue;
+  const readable = clauses.filter(({ type }) => ['application/json', 'application/*', '*/*'].includes(type));
+  for (const { parameters } of readable) {
     const offer = offers.find(
       ({ as = '', g = '', v = '' }) =>
         (parameters.get('as') ?? '') === as && (parameters.get('g') ?? '') === g && (parameters.get('v') ?? '') === v,
     );
     if (offer !== undefined) return offer;
   }
-  throw new StatusError('NotAcceptable', 'only the following media types are accepted: application/json');
+  const message = 'only the following media types are accepted: application/json';
+  // apiserver names no details when the type would do, but the conversion would not.
+  throw new StatusError('NotAcceptable', message, readable.length === 0 ? { details: {} } : {});
 }
 
 function parseClause(text: string): Clause {

@@ -91,8 +91,9 @@ async function get(url: string, headers: InjectOptions['headers'] = {}) {
   return await app.inject({ method: 'GET', url, headers });
 }
 
-function status(code: number, reason: string, message: unknown) {
-  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, reason, code };
+function status(code: number, reason: string, message: unknown, details?: object) {
+  const head = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, reason };
+  return { ...head, ...(details === undefined ? {} : { details }), code };
 }
 
 const resourceNames = ['predicted_demand', 'observed_demand', 'forecast_demand'];
@@ -132,6 +133,11 @@ describe('discovery', () => {
       expect(answer.headers['content-type']).toBe('application/json');
       expect(answer.json()).toEqual({ kind: 'APIGroupList', apiVersion: 'v1', groups: [apiGroup] });
     }
+  });
+  test('/ lists the paths, all of which are served', async () => {
+    const { paths } = (await get('/')).json<{ paths: string[] }>();
+    expect(paths).toHaveLength(10);
+    for (const path of paths) expect([path, (await get(path)).statusCode]).toEqual([path, 200]);
   });
   test('/apis/<group> describes the group', async () => {
     expect((await get(`/apis/${group}`)).json()).toEqual({ kind: 'APIGroup', apiVersion: 'v1', ...apiGroup });
@@ -387,7 +393,13 @@ describe('refusals', () => {
       404,
       'the server could not find the requested resource',
     ],
-    ['a trailing slash', `${shop}/predicted_demand/`, 404, 'the server could not find the requested resource'],
+    ['limit', `${shop}/predicted_demand?limit=many`, 400, 'limit: got "many", want an integer'],
+    [
+      'timeoutSeconds',
+      `${shop}/predicted_demand?timeoutSeconds=soon`,
+      400,
+      'timeoutSeconds: got "soon", want an integer',
+    ],
     [
       'an encoded slash',
       `${shop.replace('shop', 'a%2Fshop')}/predicted_demand`,
@@ -412,14 +424,23 @@ describe('refusals', () => {
   ])('%s', async (_what, url, code, message) => {
     const answer = await get(url);
     const reason = { 400: 'BadRequest', 404: 'NotFound', 405: 'MethodNotAllowed' }[code] ?? '';
-    const body = answer.json<{ message: string }>();
+    const { details: _, ...body } = answer.json<{ message: string; details?: unknown }>();
     expect(body).toEqual(status(code, reason, body.message));
     expect(typeof message === 'string' ? body.message === message : message.test(body.message)).toBe(true);
     expect(answer.statusCode).toBe(code);
     expect(answer.headers).toMatchObject({ 'content-type': 'application/json', 'cache-control': 'no-cache, private' });
     expect(answer.headers).not.toHaveProperty('retry-after');
   });
-  test.each(['HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const)('%s', async (method) => {
+  test.each([
+    'HEAD',
+    'POST',
+    'PUT',
+    'PATCH',
+    'DELETE',
+    'OPTIONS',
+    'TRACE',
+    'PROPFIND',
+  ] as const)('%s', async (method) => {
     for (const url of [`${shop}/predicted_demand`, root, '/apis', '/openapi/v2', '/version']) {
       const answer = await app.inject({ method, url, ...(method === 'POST' ? { payload: { a: 1 } } : {}) });
       expect([url, answer.statusCode, answer.headers.allow]).toEqual([url, 405, 'GET']);
@@ -428,15 +449,15 @@ describe('refusals', () => {
     expect(method === 'HEAD' ? '' : body).toBe(
       method === 'HEAD'
         ? ''
-        : JSON.stringify(status(405, 'MethodNotAllowed', `${method} is not supported here, only GET is`)),
+        : JSON.stringify(status(405, 'MethodNotAllowed', `${method} is not supported here, only GET is`, {})),
     );
   });
   test.each([
-    ['application/vnd.kubernetes.protobuf'],
-    ['text/html'],
-    ['application/json;q=0'],
-    ['application/json;as=Table;v=v1;g=meta.k8s.io'],
-  ])('Accept: %s', async (accept) => {
+    ['application/vnd.kubernetes.protobuf', {}],
+    ['text/html', {}],
+    ['application/json;q=0', {}],
+    ['application/json;as=Table;v=v1;g=meta.k8s.io', undefined],
+  ])('Accept: %s', async (accept, details) => {
     for (const url of [
       `${shop}/predicted_demand?labelSelector=forecast%3Dweb`,
       root,
@@ -446,7 +467,7 @@ describe('refusals', () => {
     ]) {
       const answer = await get(url, { accept });
       expect(answer.json()).toEqual(
-        status(406, 'NotAcceptable', 'only the following media types are accepted: application/json'),
+        status(406, 'NotAcceptable', 'only the following media types are accepted: application/json', details),
       );
     }
   });
@@ -471,6 +492,8 @@ describe('access', () => {
     '/openapi/v3',
     '/version',
     '/apis/nothing',
+    '/nothing',
+    '/',
   ];
   test.each(urls)('%s is for nobody unknown', async (url) => {
     const { app: closed } = setUp({ user: undefined });

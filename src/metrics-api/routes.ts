@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { createAccessHook } from '../server/access-control.ts';
 import type { AccessControl } from '../server/access-control.ts';
-import { StatusError } from '../server/status.ts';
+import { nothingThere, StatusError } from '../server/status.ts';
 import { aggregatedDiscoveryType, createDiscovery, version } from './discovery.ts';
 import { jsonDocument } from './documents.ts';
 import type { Document } from './documents.ts';
@@ -39,13 +39,23 @@ export function registerMetricsApi(app: FastifyInstance, options: MetricsApiOpti
     registerOpenApi(scope, groups, options);
     serve(scope, ['/version'], respondWith(jsonDocument(versionInfo(options.productVersion))));
     const metric = createMetricHandler(options);
-    for (const group of groups) serve(scope, [`/apis/${group}/${version}/namespaces/:namespace/:metric`], metric);
-    for (const path of ['/apis/*', '/openapi/*']) {
-      scope.all(path, async () => {
-        throw new StatusError('NotFound', 'the server could not find the requested resource');
-      });
+    for (const group of groups) {
+      const path = `/apis/${group}/${version}/namespaces/:namespace/:metric`;
+      serve(scope, [path, `${path}/`], metric);
     }
+    serve(scope, ['/'], respondWith(jsonDocument({ paths: paths(groups) })));
+    // Who may not ask does not learn what there is.
+    scope.all('/*', async () => {
+      throw nothingThere();
+    });
   });
+}
+
+function paths(groups: readonly string[]): readonly string[] {
+  const discovery = groups.flatMap((group) => [`/apis/${group}`, `/apis/${group}/${version}`]);
+  const openApi = groups.map((group) => `/openapi/v3/apis/${group}/${version}`);
+  const others = ['/apis', '/healthz', '/livez', '/openapi/v2', '/openapi/v3', '/readyz', '/version'];
+  return [...others, ...discovery, ...openApi].toSorted();
 }
 
 function registerDiscovery(scope: FastifyInstance, groups: readonly string[]): void {
@@ -68,14 +78,15 @@ function registerDiscovery(scope: FastifyInstance, groups: readonly string[]): v
 function registerOpenApi(scope: FastifyInstance, groups: readonly string[], options: MetricsApiOptions): void {
   const openApi = createOpenApi(groups, options.productVersion);
   const cached =
-    (document: Document): Get =>
+    (document: Document, vary: boolean): Get =>
     async (request, reply) => {
-      reply.header('vary', 'Accept');
+      if (vary) reply.header('vary', 'Accept');
+      if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-cache, private');
       requireOffer(request.headers.accept, [plain]);
       return sendCached(request, reply, { document, contentType: 'application/json' });
     };
-  serve(scope, ['/openapi/v2'], cached(openApi.v2));
-  serve(scope, ['/openapi/v3'], cached(openApi.v3Index));
+  serve(scope, ['/openapi/v2'], cached(openApi.v2, true));
+  serve(scope, ['/openapi/v3'], cached(openApi.v3Index, false));
   for (const [group, document] of openApi.v3) {
     serve(scope, [`/openapi/v3/apis/${group}/${version}`], async (request, reply) => {
       // An answer to the hash that it has never changes (kube-openapi pkg/handler3). To another hash it is given all the
@@ -84,7 +95,7 @@ function registerOpenApi(scope: FastifyInstance, groups: readonly string[], opti
         reply.header('cache-control', 'public, immutable');
         reply.header('expires', new Date(options.clock.nowMs() + yearMs).toUTCString());
       }
-      return await cached(document)(request, reply);
+      return await cached(document, true)(request, reply);
     });
   }
 }
@@ -99,7 +110,9 @@ function serve(scope: FastifyInstance, paths: readonly string[], get: Get): void
       url,
       onRequest: async (request, reply) => {
         reply.header('allow', 'GET');
-        throw new StatusError('MethodNotAllowed', `${request.method} is not supported here, only GET is`);
+        throw new StatusError('MethodNotAllowed', `${request.method} is not supported here, only GET is`, {
+          details: {},
+        });
       },
       handler: async () => undefined,
     });

@@ -8,7 +8,7 @@ import type { Clock } from '../base/clock.ts';
 import { errorMessage } from '../base/errors.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { createReview } from './create-review.ts';
-import { userFromHeaders } from './request-header.ts';
+import { bearerToken, userFromHeaders } from './request-header.ts';
 import type { RequestHeaderConfig } from './request-header.ts';
 import { createReviewCache } from './review-cache.ts';
 import { withAuthenticatedGroup } from './user-info.ts';
@@ -115,12 +115,6 @@ function userOf(user: NonNullable<TokenReview['status']>['user']): UserInfo | un
   if (user?.username === undefined || user.username === '') return undefined;
   const { username, uid, groups, extra } = user;
   return { name: username, ...(uid === undefined ? {} : { uid }), groups: groups ?? [], extra: extra ?? {} };
-}
-
-/** The token of `Authorization: Bearer <token>`, as apiserver splits it. */
-function bearerToken(header: string | undefined): string | undefined {
-  const [scheme = '', token = ''] = (header ?? '').trim().split(' ');
-  return scheme.toLowerCase() === 'bearer' && token !== '' ? token : undefined;
 }
 
 /** The one common name of the peer's certificate; empty when it has none or several. */

@@ -7,7 +7,6 @@ import type { KubeClient, KubeObject } from '../kube/client.ts';
 import { resourcePath } from '../kube/paths.ts';
 import { keepCaBundle } from './api-service.ts';
 import type { ApiServiceFinding, ServiceName } from './api-service.ts';
-import { issueServingCertificate } from './certificate-authority.ts';
 import type { KeyPair } from './certificate-authority.ts';
 import { addAuthority, decideRotation, fromSecretData, lifetimeMs, toSecretData } from './certificate-rotation.ts';
 import type { RotationStep, StoredCertificates } from './certificate-rotation.ts';
@@ -161,6 +160,8 @@ async function takeStep(
     const { certPem, keyPem } = stored.next;
     return { serving: { certPem, keyPem }, authorities: stored.authorities };
   }
+  // Loaded when it is needed, which is once in two months in one replica: it takes 20 MiB.
+  const { issueServingCertificate } = await import('./certificate-authority.ts');
   const { pair, caPem } = await issueServingCertificate({ dnsNames: dnsNames(options.service), nowMs, lifetimeMs });
   const authorities = addAuthority(stored?.authorities ?? [], caPem, nowMs);
   if (stored !== undefined && step === 'stage') {

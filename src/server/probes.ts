@@ -14,18 +14,21 @@ export interface ProbeOptions {
 }
 
 /**
- * Serves /livez (the process answers), /readyz and /healthz (every check passes, and no shutdown has begun) to anybody,
- * in the words of apiserver (pkg/server/healthz).
+ * Serves /livez (the process answers), /readyz and /healthz (every check passes, and no shutdown has begun) to anybody
+ * by any method, in the words of apiserver (pkg/server/healthz).
  */
 export function registerProbes(app: FastifyInstance, { checks, isStopping }: ProbeOptions): void {
   const shutdown: ReadinessCheck = { name: 'shutdown', isReady: () => !isStopping() };
-  app.get('/livez', async (_request, reply) => answer(reply, 'livez', []));
-  app.get('/readyz', async (_request, reply) => answer(reply, 'readyz', [...checks, shutdown]));
-  app.get('/healthz', async (_request, reply) => answer(reply, 'healthz', [...checks, shutdown]));
+  app.all('/livez', async (_request, reply) => answer(reply, 'livez', []));
+  app.all('/readyz', async (_request, reply) => answer(reply, 'readyz', [...checks, shutdown]));
+  app.all('/healthz', async (_request, reply) => answer(reply, 'healthz', [...checks, shutdown]));
 }
 
 function answer(reply: FastifyReply, probe: string, checks: readonly ReadinessCheck[]): FastifyReply {
-  reply.header('content-type', 'text/plain; charset=utf-8').header('cache-control', 'no-cache, private');
+  reply
+    .header('content-type', 'text/plain; charset=utf-8')
+    .header('cache-control', 'no-cache, private')
+    .header('x-content-type-options', 'nosniff');
   const results = checks.map(({ name, isReady }) => ({ name, ok: isReady() }));
   if (results.every(({ ok }) => ok)) return reply.send('ok');
   const lines = results.map(({ name, ok }) => (ok ? `[+]${name} ok` : `[-]${name} failed`));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseRequestHeaderConfig, userFromHeaders } from './request-header.ts';
+import { HeadstartError } from '../base/errors.ts';
+import { bearerToken, parseRequestHeaderConfig, userFromHeaders } from './request-header.ts';
 
 /** What kube-apiserver writes. */
 const data = {
@@ -41,6 +42,33 @@ describe('the configuration', () => {
   });
 });
 
+test('a ConfigMap of any content is read or refused by its key', () => {
+  const json = fc.oneof(
+    fc.string({ maxLength: 8 }),
+    fc.json({ maxDepth: 1 }),
+    fc.array(fc.string({ maxLength: 4 }), { maxLength: 2 }).map((names) => JSON.stringify(names)),
+  );
+  fc.assert(
+    fc.property(fc.constantFrom(...Object.keys(data)), json, (key, text) => {
+      const outcome = attempt(() => parseRequestHeaderConfig({ ...data, [key]: text }).clientCaPem);
+      if (/^$|^FRONT PROXY CA$/.test(outcome) || outcome === text) return;
+      if (!outcome.startsWith(`ConfigMap kube-system/extension-apiserver-authentication, ${key}: `)) {
+        throw new Error(outcome);
+      }
+    }),
+    { numRuns: 5000 },
+  );
+});
+
+function attempt(read: () => string): string {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof HeadstartError)) throw error;
+    return error.message;
+  }
+}
+
 describe('the user', () => {
   test('has every group of its own header, commas and all', () => {
     const headers = ['Host', 'x', 'X-Remote-User', 'jane', 'X-Remote-Group', 'a,b', 'x-remote-group', 'c'];
@@ -77,14 +105,38 @@ describe('the user', () => {
       extra: {},
     });
   });
-  test('can have any extra key', () => {
+  test('is the one that is named, among any headers, and has whatever extra keys there are', () => {
+    // Short ones, so that 10⁵ cases take a second.
+    const text = fc.oneof(fc.string({ maxLength: 6 }), fc.constantFrom('%', '%2F', '__proto__', 'é', '\0', '\r\n'));
+    const name = fc.oneof(
+      text,
+      text.map((suffix) => `X-Remote-Extra-${suffix}`),
+      fc.constantFrom('X-Remote-Group', 'x-remote-uid'),
+    );
+    const headers = fc.array(fc.tuple(name, text), { maxLength: 4 });
     fc.assert(
-      fc.property(fc.array(fc.string()), (raw) => {
-        userFromHeaders(raw, config);
-        expect(userFromHeaders(['X-Remote-User', 'jane', 'X-Remote-Extra-__proto__', 'x', ...raw], config)?.name).toBe(
-          'jane',
-        );
+      fc.property(headers, (pairs) => {
+        const raw = pairs.flat();
+        if (userFromHeaders(raw, config) !== undefined) throw new Error('nobody was named');
+        const user = userFromHeaders(['X-Remote-User', 'jane', ...raw, 'odd'], config);
+        const groups = pairs.filter(([header, value]) => header === 'X-Remote-Group' && value !== '').length;
+        if (user?.name !== 'jane' || user.groups.length !== groups) throw new Error(JSON.stringify(user));
+        if (Object.getPrototypeOf(user.extra) !== Object.prototype) throw new Error('the prototype was set');
       }),
+      { numRuns: 100_000 },
     );
   });
+});
+
+test('a bearer token is what stands after the scheme, whatever else a header holds', () => {
+  const text = fc.oneof(fc.string({ maxLength: 12 }), fc.constantFrom('Bearer', 'bearer ', ' Bearer  ', 'Basic', '\t'));
+  fc.assert(
+    fc.property(fc.array(text, { maxLength: 3 }), (parts) => {
+      const header = parts.join(' ');
+      const token = bearerToken(header);
+      const [, expected] = /^\s*bearer ([^ ]+)/i.exec(header.trimEnd()) ?? [];
+      if (token !== expected) throw new Error(`${JSON.stringify(header)}: ${token}, want ${expected}`);
+    }),
+    { numRuns: 100_000 },
+  );
 });

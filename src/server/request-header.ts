@@ -47,6 +47,12 @@ export function userFromHeaders(rawHeaders: readonly string[], config: RequestHe
   return { name, ...(uid === undefined ? {} : { uid }), groups, extra: readExtra(headers, config.extraHeaderPrefixes) };
 }
 
+/** The token of `Authorization: Bearer <token>`, as apiserver splits it. */
+export function bearerToken(header: string | undefined): string | undefined {
+  const [scheme = '', token = ''] = (header ?? '').trim().split(' ');
+  return scheme.toLowerCase() === 'bearer' && token !== '' ? token : undefined;
+}
+
 function readExtra(
   headers: ReadonlyMap<string, readonly string[]>,
   prefixes: readonly string[],

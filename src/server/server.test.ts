@@ -310,7 +310,7 @@ describe('answers', () => {
     const answer = await app.inject(url);
     expect(answer.json()).toMatchObject({ kind: 'Status', ...status });
     expect(answer.statusCode).toBe(status.code);
-    expect(answer.headers).toMatchObject({ 'content-type': 'application/json', 'x-content-type-options': 'nosniff' });
+    expect(answer.headers).toMatchObject({ 'content-type': 'application/json', 'cache-control': 'no-cache, private' });
     expect(answer.headers).not.toHaveProperty('retry-after');
   });
   test('a body that is too large or of a foreign type is refused by its code', async () => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
-import type { Server as HttpServer } from 'node:http';
+import { METHODS } from 'node:http';
+import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import { Server as HttpsServer } from 'node:https';
 import type { ServerOptions as HttpsOptions } from 'node:https';
 import type { Socket } from 'node:net';
@@ -11,7 +11,7 @@ import type { Logger } from 'pino';
 import type { Clock } from '../base/clock.ts';
 import { registerProbes } from './probes.ts';
 import type { ReadinessCheck } from './probes.ts';
-import { reasonForCode, StatusError } from './status.ts';
+import { nothingThere, reasonForCode, StatusError } from './status.ts';
 import { createPeers, secureContext } from './tls.ts';
 import type { TlsSettings } from './tls.ts';
 
@@ -120,7 +120,7 @@ function createApp({ logger, tls }: ServerOptions): FastifyInstance {
           maxHeaderSize: maxHeaderBytes,
         };
   const http = { headersTimeout: headersTimeoutMs, maxHeaderSize: maxHeaderBytes };
-  return fastify({
+  const app = fastify({
     ...(https === null ? { http } : { https }),
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'auditId' }),
@@ -132,6 +132,11 @@ function createApp({ logger, tls }: ServerOptions): FastifyInstance {
     routerOptions: { maxParamLength },
     frameworkErrors: (error, _request, reply) => void sendStatus(reply, errorStatus(error)),
   }) as unknown as FastifyInstance;
+  // So that a surface can say what it does to any method that Node can parse.
+  for (const method of METHODS) {
+    if (method !== 'CONNECT' && !app.supportedMethods.includes(method)) app.addHttpMethod(method);
+  }
+  return app;
 }
 
 /** The aggregator's own name for a request, so that both logs can be joined. */
@@ -148,9 +153,7 @@ function answerErrors(app: FastifyInstance, logger: Logger): void {
     }
     return sendStatus(reply, errorStatus(error));
   });
-  app.setNotFoundHandler(async (_request: FastifyRequest, reply) =>
-    sendStatus(reply, new StatusError('NotFound', 'the server could not find the requested resource')),
-  );
+  app.setNotFoundHandler(async (_request: FastifyRequest, reply) => sendStatus(reply, nothingThere()));
 }
 
 /** Fastify's own refusals keep their code; anything unexpected is a 500 whose details only the log has. */
@@ -161,12 +164,13 @@ function errorStatus(error: Error & { readonly statusCode?: number }): StatusErr
   return new StatusError(reasonForCode(code), error.message);
 }
 
+/** With nosniff where apiserver's authorization filter has it (pkg/endpoints/handlers/responsewriters/errors.go). */
 function sendStatus(reply: FastifyReply, { status }: StatusError): FastifyReply {
+  if (status.reason === 'Forbidden') reply.header('x-content-type-options', 'nosniff');
   return reply
     .code(status.code)
     .header('content-type', 'application/json')
     .header('cache-control', 'no-cache, private')
-    .header('x-content-type-options', 'nosniff')
     .send(Buffer.from(JSON.stringify(status)));
 }
 

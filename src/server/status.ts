@@ -51,6 +51,11 @@ export class StatusError extends Error {
   }
 }
 
+/** What apiserver says of a path that nobody serves. */
+export function nothingThere(): StatusError {
+  return new StatusError('NotFound', 'the server could not find the requested resource', { details: {} });
+}
+
 interface StatusErrorOptions {
   readonly details?: NonNullable<Status['details']>;
   readonly cause?: unknown;

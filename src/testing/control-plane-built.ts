@@ -63,6 +63,10 @@ async function writeCredentials(setup: Setup): Promise<void> {
     usage: 'server',
   });
   await writePair(setup, 'front-proxy-client', frontProxyCa, { commonName: 'front-proxy-client', usage: 'client' });
+  // For tests of who is not taken for a front proxy.
+  await writePair(setup, 'front-proxy-stranger', frontProxyCa, { commonName: 'stranger', usage: 'client' });
+  await writePair(setup, 'front-proxy-serving', frontProxyCa, { commonName: 'front-proxy-client', usage: 'server' });
+  await writePair(setup, 'cluster-proxy', ca, { commonName: 'front-proxy-client', usage: 'client' });
   await writeClient(setup, ca, 'admin', { commonName: 'admin', organizations: ['system:masters'] });
   await writeClient(setup, ca, 'controller-manager', { commonName: 'system:kube-controller-manager' });
   await writeClient(setup, ca, 'scheduler', { commonName: 'system:kube-scheduler' });

@@ -2,6 +2,7 @@
 import { Type } from '@sinclair/typebox';
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Condition } from '../conditions.ts';
+import { demandForecasts } from '../labels.ts';
 import { cel, durationBetween, durationPattern, listMap, milliQuantity, oneOf, quantity, time } from './schema.ts';
 
 /** Models that `spec.models` may name. */
@@ -277,7 +278,7 @@ export interface PrinterColumn {
 /** Everything the CRD needs besides the schema. */
 export const demandForecastCrd = {
   kind: 'DemandForecast',
-  plural: 'demandforecasts',
+  plural: demandForecasts,
   singular: 'demandforecast',
   shortNames: ['df'],
   columns: [

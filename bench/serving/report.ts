@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+import { cpus, totalmem } from 'node:os';
+import type { Writes } from './writes.ts';
+
+/** What was measured of one server, one entry a round. */
+export interface Measured {
+  readonly startMs: number[];
+  readonly startFullMs: number[];
+  readonly residentEmpty: number[];
+  readonly residentFull: number[];
+  readonly residentLoaded: number[];
+  readonly perSecond: number[];
+  readonly perCpuSecond: number[];
+  readonly directP50: number[];
+  readonly directP99: number[];
+  readonly throughPerSecond: number[];
+  readonly throughP50: number[];
+  readonly throughP99: number[];
+  failures: number;
+}
+
+/** All of a run. */
+export interface Results {
+  readonly headstart: Measured;
+  readonly reference: Measured;
+  readonly writes: Writes;
+  readonly forecasts: number;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly connections: number;
+  readonly pacePerSecond: number;
+}
+
+type List = Exclude<keyof Measured, 'failures'>;
+
+/** The page, as Markdown. */
+export function render(results: Results): string {
+  return [head(results), table(results), writesSection(results), aims(results), notes].join('\n');
+}
+
+function head({ forecasts, rounds, seconds, connections, pacePerSecond }: Results): string {
+  const [cpu] = cpus();
+  return `# Benchmarks
+
+Written by \`npm run bench\`; do not edit. Linux, ${cpus().length} cores (${cpu?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}.
+kube-apiserver 1.36.3, etcd, both servers and the load generator share the machine, which is why throughput is also given
+for each second of CPU time that the server itself has used.
+
+## Serving ${forecasts} DemandForecasts
+
+Beside the test adapter of sigs.k8s.io/custom-metrics-apiserver v1.36.0 (Go), in turns in the same run. Medians of ${rounds} rounds
+of ${seconds} s, smallest and largest in parentheses. Requests are those of the HPA controller (its Accept header, user and groups,
+with the front proxy's certificate) over ${connections} HTTP/1.1 connections that are kept alive; latencies are at ${pacePerSecond} requests a second.
+`;
+}
+
+function table({ headstart, reference, forecasts }: Results): string {
+  const row = (what: string, list: List, digits = 0): string =>
+    `| ${what} | ${spread(headstart[list], digits)} | ${spread(reference[list], digits)} |`;
+  return `| | Headstart | Go test adapter |
+| --- | --- | --- |
+${[
+  row('requests a second, direct over TLS', 'perSecond'),
+  row('requests for a second of its CPU time', 'perCpuSecond'),
+  row('p50 direct, ms', 'directP50', 2),
+  row('p99 direct, ms', 'directP99', 2),
+  row('requests a second, through the aggregator', 'throughPerSecond'),
+  row('p50 through the aggregator, ms', 'throughP50', 2),
+  row('p99 through the aggregator, ms', 'throughP99', 2),
+  row('start to ready, nothing to serve, ms', 'startMs'),
+  row(`start to ready, ${forecasts} DemandForecasts, ms`, 'startFullMs'),
+  row('resident memory, nothing to serve, MiB', 'residentEmpty'),
+  row(`resident memory, ${forecasts} DemandForecasts, MiB`, 'residentFull'),
+  row('resident memory after the load, MiB', 'residentLoaded'),
+  `| failed requests | ${headstart.failures} | ${reference.failures} |`,
+].join('\n')}
+`;
+}
+
+function writesSection({ writes, forecasts }: Results): string {
+  const total = Object.values(writes.perMinute).reduce((sum, each) => sum + each, 0);
+  const verbs = Object.entries(writes.perMinute).map(([verb, each]) => `${verb} ${each.toFixed(0)}`);
+  return `## Forecasting ${forecasts} DemandForecasts
+
+One forecaster process, a loop of 60 s, a day of history at one point a minute from a Prometheus of the bench's own.
+
+| | |
+| --- | --- |
+| start until all have a forecast | ${writes.firstSeconds.toFixed(0)} s |
+| writes to the apiserver in a minute | ${total.toFixed(0)} (${verbs.join(', ')}) |
+| largest status patch | ${writes.patchBytes} bytes |
+| CPU | ${(writes.cpuShare * 100).toFixed(0)} % of a core |
+| resident memory | ${writes.residentMiB.toFixed(0)} MiB |
+${writes.residentMiB > forecasterLimitMiB ? aboveLimit : ''}`;
+}
+
+/** As manifests/base/forecaster.yaml has it. */
+const forecasterLimitMiB = 1024;
+const aboveLimit = `
+That is above the 1 GiB that the forecaster's Deployment allows. Processes have no limit here, so that V8 collects late; for
+so many DemandForecasts raise the limit, or measure with your own histories first.
+`;
+
+function aims({ headstart, reference, writes }: Results): string {
+  const perCore = median(headstart.perCpuSecond) / median(reference.perCpuSecond);
+  const [ours, theirs] = [median(headstart.throughP99), median(reference.throughP99)];
+  const memory = Math.max(median(headstart.residentFull), median(headstart.residentLoaded));
+  const line = (aim: string, value: string, met: boolean): string => `| ${aim} | ${value} | ${met ? 'yes' : 'no'} |`;
+  return `## Aims
+
+| aim | measured | met |
+| --- | --- | --- |
+${[
+  line(
+    'p99 through the aggregator no worse than the Go adapter’s',
+    `${ours.toFixed(2)} to ${theirs.toFixed(2)} ms`,
+    ours <= theirs,
+  ),
+  line('throughput per core over TLS at least 0.8 of it', perCore.toFixed(2), perCore >= 0.8),
+  line('resident memory below 150 MiB', `${memory.toFixed(0)} MiB`, memory < 150),
+  line('a status patch of at most 2 KiB', `${writes.patchBytes} bytes`, writes.patchBytes <= 2048),
+].join('\n')}
+`;
+}
+
+const notes = `## How to read it
+
+- The Go adapter answers from a list of three metrics; its endpoint for writing metrics is for custom metrics, external ones
+  are built in. Headstart's requests go round all DemandForecasts, and each answer is computed from the status in the
+  cache. That is to the Go adapter's advantage.
+- The Go adapter answers in protobuf, Headstart in JSON, as each does for the HPA controller.
+- Headstart runs as its Deployment and image say: \`--max-semi-space-size=4\`, \`MALLOC_ARENA_MAX=2\`, and a filled compile
+  cache. Of its resident memory about 55 MiB are pages of the Node binary, which the processes of a node share.
+- Garbage is collected in both, and the p99 of a round depends on a few requests. Where the ranges overlap, take it for no
+  difference.
+`;
+
+function spread(values: readonly number[], digits: number): string {
+  const text = (value: number): string => value.toFixed(digits);
+  return `${text(median(values))} (${text(Math.min(...values))}–${text(Math.max(...values))})`;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
+}
