@@ -40,14 +40,9 @@ async function podsOf(component: string): Promise<{ name: string; node: string; 
 }
 
 test.each(renderings)('the apiserver takes every object of %s, and warns of nothing', async (rendering) => {
-  for (const args of [
-    ['apply', '--dry-run=server'],
-    ['apply', '--server-side', '--dry-run=server', '--force-conflicts'],
-  ]) {
-    const { code, stderr } = await cluster.kubectl([...args, '-k', manifests + rendering]);
-    expect(stderr).toBe('');
-    expect(code).toBe(0);
-  }
+  const { code, stderr } = await cluster.kubectl(['apply', '--dry-run=server', '-k', manifests + rendering]);
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
 });
 
 test.each(examples)('the apiserver takes every object of examples/%s', async (example) => {
@@ -136,6 +131,6 @@ test('high availability: three metrics replicas on three nodes, replaced without
   await cluster.kubectlOk(['rollout', 'restart', '-n', 'headstart-system', 'deployment/headstart-metrics']);
   const rollout = ['rollout', 'status', '-n', 'headstart-system', 'deployment/headstart-metrics', '--timeout=120s'];
   expect(await cluster.kubectlOk(rollout)).toContain('successfully rolled out');
-  const pdb = ['get', 'pdb', 'headstart-metrics', '-n', 'headstart-system', '-o', 'jsonpath={.spec}'];
-  expect(JSON.parse(await cluster.kubectlOk(pdb))).toMatchObject({ minAvailable: 2 });
+  const allowed = ['get', 'pdb', 'headstart-metrics', '-n', 'headstart-system', '-o'];
+  expect(await cluster.kubectlOk([...allowed, 'jsonpath={.status.disruptionsAllowed}'])).toBe('1');
 });

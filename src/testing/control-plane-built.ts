@@ -130,11 +130,11 @@ async function startEtcd({ group, binaries, ports, file }: Setup): Promise<void>
   await writeFile(file('etcd.url'), client);
 }
 
-/** Who did what to which object, once each; no contents. */
+/** Who did what to which object; no contents. Of a watch its beginning too. */
 const auditPolicy = JSON.stringify({
   apiVersion: 'audit.k8s.io/v1',
   kind: 'Policy',
-  omitStages: ['RequestReceived', 'ResponseStarted'],
+  omitStages: ['RequestReceived'],
   rules: [{ level: 'Metadata' }],
 });
 
