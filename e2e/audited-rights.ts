@@ -102,14 +102,17 @@ function expand(rule: Rule, user: string, namespace: string | undefined): Right[
 function isUse(right: Right, { verb, user, objectRef, responseStatus }: AuditEvent): boolean {
   if (objectRef === undefined || user.username !== right.user) return false;
   // A server-side apply that creates needs the right to do so.
-  const isCreate = right.verb === 'create' && verb === 'patch' && responseStatus?.code === 201;
-  const { apiGroup = '', resource, subresource } = objectRef;
+  const verbs = verb === 'patch' && responseStatus?.code === 201 ? [verb, 'create'] : [verb];
+  return verbs.includes(right.verb) && isAbout(right, objectRef);
+}
+
+function isAbout(right: Right, object: NonNullable<AuditEvent['objectRef']>): boolean {
+  const { apiGroup = '', resource, subresource } = object;
   return (
-    (verb === right.verb || isCreate) &&
     apiGroup === right.group &&
-    (subresource === undefined ? resource : `${resource}/${subresource}`) === right.resource &&
-    (right.namespace === undefined || right.namespace === objectRef.namespace) &&
-    (right.name === undefined || right.name === objectRef.name)
+    [resource, ...(subresource === undefined ? [] : [subresource])].join('/') === right.resource &&
+    [undefined, object.namespace].includes(right.namespace) &&
+    [undefined, object.name].includes(right.name)
   );
 }
 

@@ -94,7 +94,7 @@ test('Headstart says whose it is and what to do: in the log, in an Event and in 
 test('the rest works meanwhile: DemandForecasts are forecast, and the metrics replicas answer', async () => {
   await stage.apply(deployment('web'));
   await stage.applyExample('web.yaml');
-  await stage.reason('web', 'Forecastable', 'ModelFitted');
+  expect(await stage.reason('web', 'Forecastable', 'ModelFitted')).toContain('of history');
 });
 
 test('when the other adapter is removed, Headstart serves within ten seconds', async () => {
