@@ -58,10 +58,14 @@ async function states(): Promise<string[]> {
   const replicas = stage.headstart.replicas('headstart-metrics');
   return await Promise.all(
     replicas.map(async ({ operationsPort }) => {
-      const text = await (await fetch(`http://127.0.0.1:${operationsPort}/metrics`)).text();
+      const text = await ownMetrics(operationsPort);
       return /headstart_apiservice_state\{state="(\w+)"\} 1/.exec(text)?.[1] ?? 'none';
     }),
   );
+}
+
+async function ownMetrics(port: number): Promise<string> {
+  return await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
 }
 
 async function scalesTo(queue: number, replicas: number): Promise<void> {
@@ -95,6 +99,17 @@ test('the rest works meanwhile: DemandForecasts are forecast, and the metrics re
   await stage.apply(deployment('web'));
   await stage.applyExample('web.yaml');
   expect(await stage.reason('web', 'Forecastable', 'ModelFitted')).toContain('of history');
+  const change = '"namespace":"default","name":"web","type":"Forecastable","status":"True","reason":"ModelFitted"';
+  expect(await stage.headstart.logs()).toContain(change);
+  const figures = await Promise.all(
+    stage.headstart
+      .replicas('headstart-forecaster')
+      .map(async ({ operationsPort }) => await ownMetrics(operationsPort)),
+  );
+  const series = 'headstart_demandforecast_observed_demand{namespace="default",name="web"}';
+  // The replica that leads tells of it, and no other.
+  expect(figures.filter((text) => text.includes(series))).toHaveLength(1);
+  expect(figures.filter((text) => text.includes('headstart_leader 1'))).toHaveLength(1);
 });
 
 test('when the other adapter is removed, Headstart serves within ten seconds', async () => {
