@@ -100,7 +100,8 @@ test('the rest works meanwhile: DemandForecasts are forecast, and the metrics re
   await stage.applyExample('web.yaml');
   expect(await stage.reason('web', 'Forecastable', 'ModelFitted')).toContain('of history');
   const change = '"namespace":"default","name":"web","type":"Forecastable","status":"True","reason":"ModelFitted"';
-  expect(await stage.headstart.logs()).toContain(change);
+  // The status can be seen a moment before its writer hears that it is written.
+  await expect.poll(async () => await stage.headstart.logs(), { timeout: 10_000 }).toContain(change);
   const figures = await Promise.all(
     stage.headstart
       .replicas('headstart-forecaster')
