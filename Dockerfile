@@ -5,10 +5,11 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev --omit=optional
 
 FROM node:24-slim
+LABEL org.opencontainers.image.title="headstart" org.opencontainers.image.licenses="Apache-2.0"
 WORKDIR /app
 ENV NODE_ENV=production NODE_COMPILE_CACHE=/app/.compile-cache
 COPY --from=dependencies /app/node_modules node_modules
-COPY package.json ./
+COPY package.json LICENSE ./
 COPY bin bin
 COPY src src
 RUN mkdir .compile-cache && chown 65532:65532 .compile-cache
@@ -18,4 +19,5 @@ USER 65532:65532
 # user id; and not by `serve --help`, as what only one role needs is loaded when that role starts.
 RUN ["node", "-e", "for (const file of fs.globSync('src/**/*.ts', { exclude: ['src/main.ts', 'src/testing/**', '**/*.test.ts'] })) import('./' + file)"]
 RUN ["node", "src/main.ts", "version"]
+EXPOSE 10250 8080
 ENTRYPOINT ["node", "src/main.ts"]

@@ -56,8 +56,11 @@ test('uninstall leaves nothing behind, HPAs work as before, and namespaces can s
   await stage.headstart.uninstall();
   expect(await kubectlOk(['delete', 'namespace', 'outlives', '--timeout=60s'])).toContain('deleted');
 
+  // The APIService, which no manifest holds, goes by garbage collection.
   const everything = 'crd,apiservice,clusterrole,clusterrolebinding,namespace';
-  expect(await kubectlOk(['get', everything, '-o', 'name'])).not.toMatch(/headstart|external\.metrics/);
+  await expect
+    .poll(async () => await kubectlOk(['get', everything, '-o', 'name']), { timeout: 30_000, interval: 500 })
+    .not.toMatch(/headstart|external\.metrics/);
   expect(
     await kubectlOk(['get', 'rolebinding,role,lease,secret,configmap', '-n', 'kube-system', '-o', 'name']),
   ).not.toContain('headstart');

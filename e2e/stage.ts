@@ -10,7 +10,7 @@ import type { DemandForecast } from '../src/api/v1alpha1/demand-forecast.ts';
 import { startControlPlane } from '../src/testing/control-plane.ts';
 import type { ControlPlane, ControlPlaneOptions } from '../src/testing/control-plane.ts';
 import { installHeadstart } from '../src/testing/installation.ts';
-import type { Installation } from '../src/testing/installation.ts';
+import type { Installation, InstallationOptions } from '../src/testing/installation.ts';
 import type { CommandResult } from '../src/testing/process.ts';
 import { waitUntil } from '../src/testing/process.ts';
 import { startPrometheus } from '../src/testing/prometheus.ts';
@@ -34,6 +34,9 @@ interface StageOptions {
   readonly controlPlane?: ControlPlaneOptions;
   /** Headstart's loop; 5s when left out, so that stories are short. */
   readonly syncPeriod?: string;
+  /** Before Headstart is installed. */
+  readonly prepare?: (controlPlane: ControlPlane) => Promise<void>;
+  readonly installation?: Pick<InstallationOptions, 'manifests' | 'until' | 'env'>;
 }
 
 /** A control plane, Prometheus with history, and Headstart as its manifests install it. */
@@ -88,8 +91,12 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     undo.push(prometheus.stop);
     const controlPlane = await startControlPlane(options.controlPlane);
     undo.push(controlPlane.stop);
-    const syncPeriod = options.syncPeriod ?? '5s';
-    const headstart = await installHeadstart(controlPlane, { prometheusUrl: prometheus.url, syncPeriod });
+    await options.prepare?.(controlPlane);
+    const headstart = await installHeadstart(controlPlane, {
+      prometheusUrl: prometheus.url,
+      syncPeriod: options.syncPeriod ?? '5s',
+      ...options.installation,
+    });
     undo.push(headstart.stop);
     return { controlPlane, prometheus, headstart, setDemand: counters.set, stop, ...actions(controlPlane) };
   } catch (error) {

@@ -5,6 +5,7 @@ import { errorMessage, invalidInput } from './base/errors.ts';
 import { logLevels } from './observability/logger.ts';
 import type { LogLevel } from './observability/logger.ts';
 
+const apiServiceModes = ['auto', 'never'] as const;
 const roles = ['all', 'metrics', 'forecaster'] as const;
 type Role = (typeof roles)[number];
 
@@ -20,6 +21,9 @@ export interface Config {
   readonly namespace: string;
   readonly identity: string;
   readonly serviceName: string;
+  readonly servicePort: number;
+  readonly apiService: (typeof apiServiceModes)[number];
+  readonly clusterRole: string;
   readonly certificateSecret: string;
   readonly tlsCertFile: string | undefined;
   readonly tlsKeyFile: string | undefined;
@@ -47,6 +51,17 @@ const flags = {
   namespace: { ...flag('headstart-system', 'Namespace that Headstart runs in.', text), env: 'POD_NAMESPACE' },
   identity: { ...flag('', 'Name of this replica; default the host name.', text), env: 'POD_NAME' },
   'service-name': flag('headstart-metrics', 'Service in front of the external metrics API.', text),
+  'service-port': flag('443', 'Port of that Service, for an APIService that Headstart creates.', parsePort),
+  'api-service': flag(
+    'auto',
+    "auto creates the APIService of external metrics if there is none, keeps its caBundle, and leaves another adapter's alone; never neither reads nor writes it.",
+    parseOneOf(apiServiceModes),
+  ),
+  'cluster-role': flag(
+    'headstart-metrics',
+    'ClusterRole that owns an APIService that Headstart creates: without the one the other goes too.',
+    text,
+  ),
   'certificate-secret': flag('headstart-serving-certificate', 'Secret that holds the serving certificate.', text),
   'tls-cert-file': flag('', 'Serving certificate made by others, instead of an own one; with --tls-key-file.', text),
   'tls-key-file': flag('', 'Key of --tls-cert-file.', text),
@@ -104,6 +119,9 @@ export function parseConfig(
     namespace: value('namespace'),
     identity: value('identity') || hostName,
     serviceName: value('service-name'),
+    servicePort: value('service-port'),
+    apiService: value('api-service'),
+    clusterRole: value('cluster-role'),
     certificateSecret: value('certificate-secret'),
     tlsCertFile: value('tls-cert-file') || undefined,
     tlsKeyFile: value('tls-key-file') || undefined,

@@ -11,16 +11,20 @@ import { createKubeClient } from './kube/http-client.ts';
 import { createLeaderElector } from './kube/lease.ts';
 import { resourcePath } from './kube/paths.ts';
 import { createEventRecorder } from './kube/recorder.ts';
+import type { EventRecorder } from './kube/recorder.ts';
 import { createReflector } from './kube/reflector.ts';
 import type { Reflector } from './kube/reflector.ts';
 import type { Change } from './kube/store.ts';
 import { registerMetricsApi } from './metrics-api/routes.ts';
+import { registerForecastMetrics } from './observability/forecast-metrics.ts';
 import { createMetrics } from './observability/metrics.ts';
 import type { Metrics } from './observability/metrics.ts';
+import { createApiServiceReport } from './server/api-service-report.ts';
+import { apiServiceStates } from './server/api-service.ts';
 import { createAuthenticator } from './server/authentication.ts';
 import { createAuthorizer } from './server/authorization.ts';
 import { createCertificateFiles } from './server/certificate-files.ts';
-import { createCertificateManager } from './server/certificates.ts';
+import { createCertificateManager, expirySeconds } from './server/certificates.ts';
 import type { CertificateSource } from './server/certificates.ts';
 import { createOperationsServer } from './server/operations.ts';
 import type { ReadinessCheck } from './server/probes.ts';
@@ -70,7 +74,7 @@ export async function wire(parts: Parts): Promise<{ run(signal: AbortSignal): Pr
 
 function createShared(parts: Parts): Shared {
   const { config, logger, version } = parts;
-  const metrics = createMetrics();
+  const metrics = createMetrics(version);
   const client = createKubeClient({
     kubeconfig: config.kubeconfig,
     inClusterServer: config.inClusterServer,
@@ -88,6 +92,7 @@ function createShared(parts: Parts): Shared {
     },
     onError: (error) => warn(logger, 'following DemandForecasts', error),
   });
+  metrics.followContact(demandForecasts, () => forecasts.store.lastContactMs());
   return { ...parts, client, metrics, forecasts, onForecast: (listener) => void listeners.push(listener) };
 }
 
@@ -114,7 +119,12 @@ function createMetricsRole(shared: Shared): Role {
         onResponse: ({ route, statusCode, durationSeconds }) =>
           metrics.metricRequest({ route, code: statusCode, seconds: durationSeconds }),
       });
-      certificates.onChange(() => server.rotate(tls()));
+      const tellExpiry = (): void => metrics.certificateExpires(expirySeconds(certificates.current()));
+      tellExpiry();
+      certificates.onChange(() => {
+        server.rotate(tls());
+        tellExpiry();
+      });
       requestHeader.onChange(() => server.rotate(tls()));
       const { isVerified } = server;
       const authenticate = createAuthenticator({
@@ -138,14 +148,35 @@ function createMetricsRole(shared: Shared): Role {
   };
 }
 
-function createCertificates({ client, config, logger }: Shared): CertificateSource {
+function createCertificates(shared: Shared): CertificateSource {
+  const { client, config, logger, metrics } = shared;
   const { tlsCertFile: certPath, tlsKeyFile: keyPath, namespace } = config;
   if (certPath !== undefined && keyPath !== undefined) {
     return createCertificateFiles({ certPath, keyPath, clock, logger });
   }
   const secret = { namespace, name: config.certificateSecret };
   const service = { namespace, name: config.serviceName };
-  return createCertificateManager({ client, clock, random, logger, secret, service, apiServiceName });
+  const { servicePort: port, clusterRole: ownerClusterRole } = config;
+  const apiService =
+    config.apiService === 'never' ? {} : { apiService: { name: apiServiceName, port, ownerClusterRole } };
+  const onApiService = createApiServiceReport({
+    recorder: createRecorder(shared, 'headstart.dev/metrics'),
+    clock,
+    service,
+    onState: (state) => metrics.apiService(state, apiServiceStates),
+  });
+  return createCertificateManager({ client, clock, random, logger, secret, service, ...apiService, onApiService });
+}
+
+function createRecorder({ client, config, logger }: Shared, reportingController: string): EventRecorder {
+  return createEventRecorder({
+    client,
+    clock,
+    random,
+    reportingController,
+    reportingInstance: config.identity,
+    onError: (error) => warn(logger, 'writing an Event', error),
+  });
 }
 
 /** The forecaster: one replica leads, and writes the status of every DemandForecast. */
@@ -159,7 +190,14 @@ async function createForecasterRole(shared: Shared): Promise<Role> {
     onError: (error) => warn(logger, 'following HorizontalPodAutoscalers', error),
   });
   const controller = await createController(shared, hpas);
+  metrics.followContact('horizontalpodautoscalers', () => hpas.store.lastContactMs());
   shared.onForecast(controller.changed);
+  let isLeading = false;
+  const lead = (leads: boolean): void => {
+    isLeading = leads;
+    metrics.leading(leads);
+  };
+  registerForecastMetrics(metrics.registry, () => (isLeading ? forecasts.store.list() : []));
   const elector = createLeaderElector({
     client,
     namespace: config.namespace,
@@ -181,12 +219,12 @@ async function createForecasterRole(shared: Shared): Promise<Role> {
         signal,
         onStartedLeading: async (leading) => {
           logger.info({ identity: config.identity }, 'leading');
-          metrics.leading(true);
+          lead(true);
           await controller.run(leading);
         },
         onStoppedLeading: () => {
           logger.info({ identity: config.identity }, 'not leading any more');
-          metrics.leading(false);
+          lead(false);
         },
       });
       await following;
@@ -217,16 +255,15 @@ async function createController(shared: Shared, hpas: Reflector<HorizontalPodAut
     hpas: hpas.store,
     source: (serverRef) => sources.get(serverRef),
     serverNames: [...sources.keys()],
-    recorder: createEventRecorder({
-      client,
-      clock,
-      random,
-      reportingController: 'headstart.dev/forecaster',
-      reportingInstance: config.identity,
-      onError: (error) => warn(logger, 'writing an Event', error),
-    }),
+    recorder: createRecorder(shared, 'headstart.dev/forecaster'),
     intervalSeconds: config.syncPeriodSeconds,
     onProblem: ({ error, ...forecast }) => warn(logger.child(forecast), 'reading for a forecast', error),
+    onDecision: ({ namespace, name, conditions, changes, delaySeconds }) => {
+      metrics.decided({ conditions, delaySeconds });
+      for (const { type, status, reason, message, isWarning } of changes) {
+        logger[isWarning ? 'warn' : 'info']({ namespace, name, type, status, reason }, message);
+      }
+    },
     onResult: (result) => {
       metrics.reconciled(result);
       if (result.error !== undefined) warn(logger.child({ key: result.key }), 'reconciling', result.error);

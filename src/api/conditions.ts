@@ -35,3 +35,12 @@ export function mergeConditions(
   }
   return [...merged.values()];
 }
+
+/** The conditions that are new, or whose status or reason is. */
+export function changedConditions(before: readonly Condition[], after: readonly Condition[]): readonly Condition[] {
+  const standing = new Map(before.map((condition) => [condition.type, condition]));
+  return after.filter(({ type, status, reason }) => {
+    const old = standing.get(type);
+    return old?.status !== status || old.reason !== reason;
+  });
+}

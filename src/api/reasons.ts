@@ -34,3 +34,13 @@ export const reasons = {
 
 export type ConditionType = keyof typeof reasons;
 export type Reason<T extends ConditionType = ConditionType> = (typeof reasons)[T][number];
+
+/** What each condition answers, for docs/reference/conditions.md. */
+export const conditionQuestions: Readonly<Record<ConditionType, string>> = {
+  TargetReady: 'Is the target there, and is this the only forecast for it?',
+  HPAReady: 'Does an HPA read the metric, in a way that works?',
+  Observed: 'Does the source answer with one usable number?',
+  Forecastable: 'Can demand be forecast at all?',
+  Calibrated: 'Do the forecasts that came due meet their quantile?',
+  Publishing: 'What does `predicted_demand` say now?',
+};

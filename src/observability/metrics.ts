@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { catalogue } from './catalogue.ts';
+import type { MetricDefinition } from './catalogue.ts';
 
 /** What a network call came to; the word is an error code of base/errors.ts, or Success. */
 interface CallOutcome {
@@ -7,7 +9,7 @@ interface CallOutcome {
   readonly seconds: number;
 }
 
-/** Headstart's own metrics, all in one place; the prefix is `headstart_`. */
+/** Headstart's own metrics, all in one place; what each means is in catalogue.ts. */
 export interface Metrics {
   /** Answers for Prometheus, and their content type. */
   readonly registry: Registry;
@@ -17,54 +19,87 @@ export interface Metrics {
   metricRequest(call: { readonly route: string; readonly code: number; readonly seconds: number }): void;
   /** What a metric said, by the rung of the ladder that the value came from. */
   metricAnswered(answer: { readonly metric: string; readonly rung: string }): void;
+  /** The one state of all that holds. */
+  apiService(state: string, all: readonly string[]): void;
+  /** When the certificate that is served runs out, epoch seconds. */
+  certificateExpires(atSeconds: number): void;
   reconciled(call: CallOutcome & { readonly controller: string }): void;
+  /** A look at a DemandForecast: what its conditions say, and how much later than planned it came. */
+  decided(look: {
+    readonly conditions: readonly { readonly type: string; readonly reason: string }[];
+    readonly delaySeconds: number | undefined;
+  }): void;
   leading(isLeader: boolean): void;
+  /** Asked at each scrape for when the apiserver last said something about a resource, ms since the epoch. */
+  followContact(resource: string, lastContactMs: () => number): void;
 }
 
-const seconds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
-
 /** A registry of its own for each process, so that tests do not share counters. */
-export function createMetrics(): Metrics {
+export function createMetrics(version: string): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const histogram = <const L extends readonly string[]>(name: string, help: string, labelNames: L) =>
-    new Histogram<L[number]>({ name, help, labelNames, buckets: seconds, registers: [registry] });
-  const kube = histogram('headstart_kube_request_duration_seconds', 'Requests to the apiserver, by verb and outcome.', [
-    'verb',
-    'outcome',
-  ]);
-  const source = histogram(
-    'headstart_source_request_duration_seconds',
-    'Requests to metric sources, by configured server and outcome.',
-    ['server', 'outcome'],
-  );
-  const metric = histogram(
-    'headstart_metrics_api_request_duration_seconds',
-    'Requests to the external metrics API, by route and status code.',
-    ['route', 'code'],
-  );
-  const reconcile = histogram('headstart_reconcile_duration_seconds', 'Reconciliations, by controller and outcome.', [
-    'controller',
-    'outcome',
-  ]);
-  const answers = new Counter({
-    name: 'headstart_metrics_api_answers_total',
-    help: 'Answers of the external metrics API, by metric and rung of the ladder; Nothing means an error.',
-    labelNames: ['metric', 'rung'],
-    registers: [registry],
-  });
-  const leader = new Gauge({
-    name: 'headstart_leader',
-    help: '1 while this replica holds the Lease of the forecaster.',
-    registers: [registry],
+  gauge(registry, catalogue.buildInfo).set({ version, node: process.versions.node }, 1);
+  const kube = histogram(registry, catalogue.kubeRequest);
+  const source = histogram(registry, catalogue.sourceRequest);
+  const metric = histogram(registry, catalogue.metricRequest);
+  const reconcile = histogram(registry, catalogue.reconcile);
+  const lookDelay = histogram(registry, catalogue.lookDelay);
+  const answers = counter(registry, catalogue.answers);
+  const decisions = counter(registry, catalogue.decisions);
+  const apiService = gauge(registry, catalogue.apiServiceState);
+  const certificate = gauge(registry, catalogue.certificateExpiry);
+  const leader = gauge(registry, catalogue.leader);
+  const contacts = new Map<string, () => number>();
+  gauge(registry, catalogue.cacheContact, (set) => {
+    for (const [resource, lastContactMs] of contacts) set({ resource }, lastContactMs() / 1000);
   });
   return {
     registry,
-    kubeRequest: ({ verb, outcome, seconds: took }) => kube.observe({ verb, outcome }, took),
-    sourceRequest: ({ server, outcome, seconds: took }) => source.observe({ server, outcome }, took),
-    metricRequest: ({ route, code, seconds: took }) => metric.observe({ route, code }, took),
+    kubeRequest: ({ verb, outcome, seconds }) => kube.observe({ verb, outcome }, seconds),
+    sourceRequest: ({ server, outcome, seconds }) => source.observe({ server, outcome }, seconds),
+    metricRequest: ({ route, code, seconds }) => metric.observe({ route, code }, seconds),
     metricAnswered: ({ metric: name, rung }) => answers.inc({ metric: name, rung }),
-    reconciled: ({ controller, outcome, seconds: took }) => reconcile.observe({ controller, outcome }, took),
+    apiService: (state, all) => {
+      for (const one of all) apiService.set({ state: one }, one === state ? 1 : 0);
+    },
+    certificateExpires: (atSeconds) => certificate.set(atSeconds),
+    reconciled: ({ controller, outcome, seconds }) => reconcile.observe({ controller, outcome }, seconds),
+    decided: ({ conditions, delaySeconds }) => {
+      for (const { type, reason } of conditions) decisions.inc({ condition: type, reason });
+      if (delaySeconds !== undefined) lookDelay.observe(delaySeconds);
+    },
     leading: (isLeader) => leader.set(isLeader ? 1 : 0),
+    followContact: (resource, lastContactMs) => void contacts.set(resource, lastContactMs),
   };
+}
+
+/** Sets one series of a gauge. */
+export type SetSeries = (labels: Readonly<Record<string, string>>, value: number) => void;
+
+/** A gauge; with `collect` it has at each scrape the series that are set then, and no others. */
+export function gauge(registry: Registry, definition: MetricDefinition, collect?: (set: SetSeries) => void): Gauge {
+  return new Gauge({
+    ...options(registry, definition),
+    ...(collect === undefined
+      ? {}
+      : {
+          collect(this: Gauge): void {
+            this.reset();
+            collect((labels, value) => this.set(labels, value));
+          },
+        }),
+  });
+}
+
+function counter(registry: Registry, definition: MetricDefinition): Counter {
+  return new Counter(options(registry, definition));
+}
+
+function histogram(registry: Registry, definition: MetricDefinition): Histogram {
+  const { buckets = [] } = definition;
+  return new Histogram({ ...options(registry, definition), buckets: [...buckets] });
+}
+
+function options(registry: Registry, { name, help, labels }: MetricDefinition) {
+  return { name, help, labelNames: Object.keys(labels), registers: [registry] };
 }

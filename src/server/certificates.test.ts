@@ -15,7 +15,14 @@ const dayMs = 86_400_000;
 const apiServiceName = 'v1beta1.external.metrics.k8s.io';
 const secretPath = '/api/v1/namespaces/headstart-system/secrets/headstart-serving-certificate';
 const apiServicePath = `/apis/apiregistration.k8s.io/v1/apiservices/${apiServiceName}`;
+const rolePath = '/apis/rbac.authorization.k8s.io/v1/clusterroles/headstart-metrics';
 const ours = { namespace: 'headstart-system', name: 'headstart-metrics' };
+const ownerReference = {
+  apiVersion: 'rbac.authorization.k8s.io/v1',
+  kind: 'ClusterRole',
+  name: 'headstart-metrics',
+  uid: 'uid-of-role',
+};
 
 interface Stored {
   readonly metadata: Readonly<Record<string, unknown>>;
@@ -31,14 +38,20 @@ function createApiserver() {
     version += 1;
     objects.set(path, { ...object, metadata: { ...object.metadata, resourceVersion: String(version) } });
   };
-  const write = ({ method, path, body }: KubeRequest): unknown => {
+  const write = ({ method, path, body, contentType, query }: KubeRequest): unknown => {
     const sent = body as Stored;
     const standing = objects.get(path);
+    if (contentType === 'application/apply-patch+yaml') {
+      if (standing !== undefined || query?.['force'] !== 'false') throw new HeadstartError('Conflict', path);
+      put(path, sent);
+      return objects.get(path);
+    }
     if (standing === undefined) throw new HeadstartError('NotFound', path);
     const isOld = sent.metadata['resourceVersion'] !== standing.metadata['resourceVersion'];
     if (isOld) throw new HeadstartError('Conflict', path);
     const spec = { ...(standing['spec'] as object | undefined), ...(sent['spec'] as object | undefined) };
-    put(path, { ...standing, ...sent, ...(method === 'PATCH' ? { spec } : {}) });
+    const metadata = { ...standing.metadata, ...sent.metadata };
+    put(path, { ...standing, ...sent, metadata, ...(method === 'PATCH' ? { spec } : {}) });
     return objects.get(path);
   };
   const answer = async (request: KubeRequest): Promise<unknown> => {
@@ -89,7 +102,12 @@ async function minutes(clock: FakeClock, count: number, replicas = 1): Promise<v
   }
 }
 
-function createReplica(apiserver: Apiserver, clock: FakeClock): Replica & { start(): Promise<void> } {
+function createReplica(
+  apiserver: Apiserver,
+  clock: FakeClock,
+  isKept = true,
+): Replica & { readonly findings: readonly string[]; start(): Promise<void> } {
+  const findings: string[] = [];
   const client = createFakeKubeClient(apiserver.answer);
   const log: { msg: string; reason?: string; level: number }[] = [];
   const manager = createCertificateManager({
@@ -99,7 +117,8 @@ function createReplica(apiserver: Apiserver, clock: FakeClock): Replica & { star
     logger: pino({}, { write: (line: string) => void log.push(JSON.parse(line) as (typeof log)[number]) }),
     secret: { namespace: 'headstart-system', name: 'headstart-serving-certificate' },
     service: ours,
-    apiServiceName,
+    ...(isKept ? { apiService: { name: apiServiceName, port: 443, ownerClusterRole: 'headstart-metrics' } } : {}),
+    onApiService: ({ state }) => void findings.push(state),
   });
   const served: string[] = [];
   manager.onChange(({ certPem }) => served.push(certPem));
@@ -109,6 +128,7 @@ function createReplica(apiserver: Apiserver, clock: FakeClock): Replica & { star
     requests: client.requests,
     served,
     log,
+    findings,
     stop: () => stop.abort(new Error('stopped')),
     start: async () => await manager.start(stop.signal),
   };
@@ -126,6 +146,7 @@ function setUp() {
     metadata: { name: 'headstart-serving-certificate', namespace: 'headstart-system', labels: { a: 'b' } },
     type: 'Opaque',
   });
+  apiserver.put(rolePath, { metadata: { name: 'headstart-metrics', uid: 'uid-of-role' } });
   apiserver.apiService();
   return { apiserver, clock: createCalendar() };
 }
@@ -313,7 +334,7 @@ describe('the APIService', () => {
       { service: { name: 'keda-metrics-apiserver', namespace: 'keda' }, caBundle: 'S0VEQQ==' },
       {},
       'Foreign',
-      `APIService ${apiServiceName} belongs to Service keda/keda-metrics-apiserver and is left alone: HPAs read external metrics there, not from headstart-system/headstart-metrics; remove that adapter, or read Headstart's metrics through it`,
+      `APIService ${apiServiceName} belongs to Service keda/keda-metrics-apiserver and is left alone: HPAs read external metrics there, not from headstart-system/headstart-metrics; remove that adapter (Headstart creates the APIService when it is gone), or read Headstart's metrics through it`,
     ],
     [
       'of the same name in another namespace',
@@ -350,17 +371,81 @@ describe('the APIService', () => {
     expect(log.filter(({ reason, level }) => reason === state && level === 40)).toHaveLength(1);
     stop();
   });
-  test('that is not there yet is filled when it comes, and again when somebody empties it', async () => {
+  test('that is not there is created, owned by the ClusterRole, and made again when somebody deletes it', async () => {
     const { apiserver, clock } = setUp();
     apiserver.objects.delete(apiServicePath);
     const { manager, stop } = await startReplica(apiserver, clock);
-    expect(manager.apiService()?.state).toBe('Missing');
     for (let time = 0; time < 2; time += 1) {
-      apiserver.apiService();
-      await minutes(clock, 1);
+      expect(apiserver.objects.get(apiServicePath)).toMatchObject({
+        metadata: { ownerReferences: [ownerReference] },
+        spec: {
+          group: 'external.metrics.k8s.io',
+          version: 'v1beta1',
+          groupPriorityMinimum: 100,
+          versionPriority: 100,
+          service: { ...ours, port: 443 },
+        },
+      });
       expect(apiserver.caBundle()).toBe(manager.current().caBundlePem);
+      expect(manager.apiService()?.state).toBe('Owned');
+      apiserver.objects.delete(apiServicePath);
+      await minutes(clock, 1);
     }
-    expect(manager.apiService()?.state).toBe('Owned');
+    stop();
+  });
+  test('is created once by replicas that start together', async () => {
+    const { apiserver, clock } = setUp();
+    apiserver.objects.delete(apiServicePath);
+    const replicas = await Promise.all([1, 2, 3].map(async () => await startReplica(apiserver, clock)));
+    await minutes(clock, 1, 3);
+    expect(replicas.map(({ manager }) => manager.apiService()?.state)).toEqual(['Owned', 'Owned', 'Owned']);
+    expect(apiserver.caBundle()).toBe(replicas[0]?.manager.current().caBundlePem);
+    for (const { stop } of replicas) stop();
+  });
+  test.each([
+    ['is not there', undefined],
+    ['is being deleted', { name: 'headstart-metrics', uid: 'u', deletionTimestamp: '2026-09-01T00:00:00Z' }],
+  ])('is not created while the ClusterRole that is to own it %s', async (_what, metadata) => {
+    const { apiserver, clock } = setUp();
+    apiserver.objects.delete(apiServicePath);
+    apiserver.objects.delete(rolePath);
+    if (metadata !== undefined) apiserver.put(rolePath, { metadata });
+    const { manager, stop } = await startReplica(apiserver, clock);
+    await minutes(clock, 1);
+    expect(apiserver.objects.has(apiServicePath)).toBe(false);
+    expect(manager.apiService()).toEqual({
+      state: 'Missing',
+      message: `there is no APIService ${apiServiceName}: HPAs cannot read metrics from headstart-system/headstart-metrics; it is not created, as ClusterRole headstart-metrics, which is to own it, is not there: apply the manifests`,
+    });
+    stop();
+  });
+  test('that another adapter took over loses our owner reference and keeps those of others', async () => {
+    const { apiserver, clock } = setUp();
+    const others = [{ apiVersion: 'v1', kind: 'Namespace', name: 'keda', uid: 'k' }];
+    const spec = { service: { name: 'keda', namespace: 'keda' }, caBundle: 'S0VEQQ==' };
+    apiserver.apiService(spec, { ownerReferences: [...others, ownerReference] });
+    const { stop } = await startReplica(apiserver, clock);
+    await minutes(clock, 2);
+    expect(apiserver.objects.get(apiServicePath)).toMatchObject({ spec, metadata: { ownerReferences: others } });
+    stop();
+  });
+  test('is neither read nor written when it is not to be looked after', async () => {
+    const { apiserver, clock } = setUp();
+    const { manager, requests, findings, start, stop } = createReplica(apiserver, clock, false);
+    await start();
+    await minutes(clock, 2);
+    expect(requests.filter(({ path }) => path !== secretPath)).toEqual([]);
+    expect(manager.apiService()).toBeUndefined();
+    expect(findings).toEqual([]);
+    stop();
+  });
+  test('is told of at each look', async () => {
+    const { apiserver, clock } = setUp();
+    const { findings, start, stop } = createReplica(apiserver, clock);
+    await start();
+    apiserver.apiService({ service: { name: 'keda', namespace: 'keda' } });
+    await minutes(clock, 1);
+    expect(findings).toEqual(['Owned', 'Foreign']);
     stop();
   });
   test('that changes hands while we look is not touched', async () => {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+import { X509Certificate } from 'node:crypto';
 import type { Logger } from 'pino';
 import { backoffMs } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { errorCode, errorMessage, HeadstartError } from '../base/errors.ts';
 import type { KubeClient, KubeObject } from '../kube/client.ts';
 import { resourcePath } from '../kube/paths.ts';
-import { keepCaBundle } from './api-service.ts';
-import type { ApiServiceFinding, ServiceName } from './api-service.ts';
+import { keepApiService } from './api-service.ts';
+import type { ApiServiceFinding, ApiServiceOptions, ServiceName } from './api-service.ts';
 import type { KeyPair } from './certificate-authority.ts';
 import { addAuthority, decideRotation, fromSecretData, lifetimeMs, toSecretData } from './certificate-rotation.ts';
 import type { RotationStep, StoredCertificates } from './certificate-rotation.ts';
@@ -43,8 +44,15 @@ export interface CertificateManagerOptions {
   /** Where the replicas share the certificate; it may be shipped empty. */
   readonly secret: { readonly namespace: string; readonly name: string };
   readonly service: ServiceName;
-  /** The APIService whose caBundle is kept. */
-  readonly apiServiceName: string;
+  /** The APIService to look after; left out, none is read or written. */
+  readonly apiService?: ApiServiceOptions;
+  /** Told at each look at the APIService. */
+  readonly onApiService?: (finding: ApiServiceFinding) => void;
+}
+
+/** When a certificate runs out, epoch seconds. */
+export function expirySeconds({ certPem }: KeyPair): number {
+  return new X509Certificate(certPem).validToDate.getTime() / 1000;
 }
 
 type Secret = KubeObject & { readonly type?: string; readonly data?: Readonly<Record<string, string>> | null };
@@ -71,19 +79,21 @@ export function createCertificateManager(options: CertificateManagerOptions): Ce
     const isSame = JSON.stringify(toSecretData(next)) === JSON.stringify(stored && toSecretData(stored));
     stored = next;
     if (!isSame) for (const listener of listeners) listener(servingCertificate(next));
-    const found = await keepCaBundle(options.client, options.apiServiceName, {
-      service: options.service,
-      caBundlePem: next.authorities.join(''),
-    });
+    if (options.apiService !== undefined) await look(options.apiService, next.authorities.join(''));
+  };
+  const look = async (apiService: ApiServiceOptions, caBundlePem: string): Promise<void> => {
+    const found = await keepApiService(options.client, { ...apiService, service: options.service, caBundlePem });
     if (found.message !== finding?.message) {
       logger[found.state === 'Owned' ? 'info' : 'warn']({ reason: found.state }, found.message);
     }
     finding = found;
+    options.onApiService?.(found);
   };
   const follow = async (signal: AbortSignal): Promise<void> => {
     while (!signal.aborted) {
       // Aborted: the loop's condition ends it.
-      const periodMs = finding?.state === 'Owned' ? checkPeriodMs : unsettledPeriodMs;
+      const isSettled = options.apiService === undefined || finding?.state === 'Owned';
+      const periodMs = isSettled ? checkPeriodMs : unsettledPeriodMs;
       await clock.sleep(periodMs, signal).catch(() => undefined);
       if (!signal.aborted) await sync().catch((error: unknown) => warn(logger, error));
     }

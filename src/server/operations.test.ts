@@ -5,7 +5,7 @@ import { createOperationsServer } from './operations.ts';
 
 test('readiness says what is missing; metrics are in the exposition format', async () => {
   let missing: string | undefined = 'the cache of DemandForecasts has not synced';
-  const server = createOperationsServer({ registry: createMetrics().registry, notReady: () => missing });
+  const server = createOperationsServer({ registry: createMetrics('1.2.3').registry, notReady: () => missing });
   const notReady = await server.inject('/readyz');
   expect([notReady.statusCode, notReady.body]).toEqual([503, missing]);
   missing = undefined;

@@ -16,6 +16,7 @@ export interface BuiltOptions {
   readonly hpaSyncPeriodSeconds: number;
   readonly podStartupMs: number;
   readonly podStartupJitterMs: number;
+  readonly audit: boolean;
   readonly log: (line: string) => void;
 }
 
@@ -133,7 +134,16 @@ async function startEtcd({ group, binaries, ports, file }: Setup): Promise<void>
   await writeFile(file('etcd.url'), client);
 }
 
-async function startApiserver({ group, binaries, ports, file }: Setup): Promise<void> {
+/** Who did what to which object; no contents. Of a watch its beginning too. */
+const auditPolicy = JSON.stringify({
+  apiVersion: 'audit.k8s.io/v1',
+  kind: 'Policy',
+  omitStages: ['RequestReceived'],
+  rules: [{ level: 'Metadata' }],
+});
+
+async function startApiserver({ group, binaries, ports, file, options }: Setup): Promise<void> {
+  await writeFile(file('audit-policy.yaml'), auditPolicy);
   const process = await group.start({
     name: 'kube-apiserver',
     command: binaries.apiserver,
@@ -161,6 +171,9 @@ async function startApiserver({ group, binaries, ports, file }: Setup): Promise<
       `--proxy-client-key-file=${file('front-proxy-client.key')}`,
       // Aggregator routing stays off: with it a Service of type ExternalName, the way to a process on this machine, is refused.
       '--enable-aggregator-routing=false',
+      ...(options.audit
+        ? [`--audit-policy-file=${file('audit-policy.yaml')}`, `--audit-log-path=${file('audit.log')}`]
+        : []),
     ],
   });
   const ready = async (): Promise<boolean> => {

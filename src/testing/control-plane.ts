@@ -24,6 +24,8 @@ export interface ControlPlaneOptions {
   readonly podStartupMs?: number;
   /** What is added to it at most, uniformly; 0 when left out (built). */
   readonly podStartupJitterMs?: number;
+  /** Every request goes into `<dir>/audit.log`, without its contents; no when left out (built). */
+  readonly audit?: boolean;
   /** Told what takes long; says nothing when left out. */
   readonly log?: (line: string) => void;
 }
@@ -113,6 +115,7 @@ async function start(kind: ControlPlaneKind, group: ProcessGroup, options: Contr
         hpaSyncPeriodSeconds,
         podStartupMs: options.podStartupMs ?? 1000,
         podStartupJitterMs: options.podStartupJitterMs ?? 0,
+        audit: options.audit ?? false,
         log,
       });
     case 'kind':

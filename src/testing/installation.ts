@@ -19,6 +19,13 @@ export interface InstallationOptions {
   readonly prometheusUrl: string;
   /** `60s`, as in the manifests, when left out. */
   readonly syncPeriod?: string;
+  /** The folder in manifests/ that is rendered; `base` when left out. */
+  readonly manifests?: string;
+  /**
+   * What to wait for: that the APIService is available, or that every metrics replica is ready, for where the
+   * APIService is another's. The APIService when left out.
+   */
+  readonly until?: 'APIService' | 'replicas';
   /** Added to the environment of every role's process. */
   readonly env?: Readonly<Record<string, string>>;
   readonly log?: (line: string) => void;
@@ -51,7 +58,7 @@ export interface Installation {
 }
 
 /**
- * Applies manifests/base and waits until the external metrics API is available. Where pods are containers they run
+ * Applies the manifests and waits until the external metrics API is available. Where pods are containers they run
  * Headstart; where pods are simulated each role runs as a process of this machine, started from its Deployment's
  * command, args and env, with a token of its ServiceAccount.
  */
@@ -59,9 +66,9 @@ export async function installHeadstart(
   controlPlane: ControlPlane,
   options: InstallationOptions,
 ): Promise<Installation> {
-  const objects = await renderKustomization(controlPlane, `${root}manifests/base`);
+  const objects = await renderKustomization(controlPlane, `${root}manifests/${options.manifests ?? 'base'}`);
   const config = objects.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === 'headstart-forecaster');
-  if (config === undefined) throw new Error('ConfigMap headstart-forecaster is not in manifests/base');
+  if (config === undefined) throw new Error('ConfigMap headstart-forecaster is not in the manifests');
   config.data = {
     ...config.data,
     HEADSTART_PROMETHEUS_SERVERS: `default=${options.prometheusUrl}`,
@@ -108,7 +115,9 @@ async function installContainers(
     }
   }
   await apply(controlPlane, objects);
-  await whenAvailable(controlPlane);
+  await (options.until === 'replicas'
+    ? controlPlane.kubectlOk(['rollout', 'status', '-n', 'headstart-system', 'deployment/headstart-metrics'])
+    : whenAvailable(controlPlane));
   return {
     objects,
     replicas: () => [],
@@ -126,15 +135,15 @@ async function installProcesses(
   options: InstallationOptions,
 ): Promise<Installation> {
   const balancerPort = await freePort();
-  pointAtThisMachine(objects, balancerPort);
+  pointAtThisMachine(objects);
   await apply(controlPlane, objects);
   const roles = objects.filter(({ kind }) => kind === 'Deployment').map((object) => renderedRole(object, objects));
   const group = await createProcessGroup('installation');
   const started: Replica[] = [];
   const startReplica = async (deployment: string): Promise<Replica> => {
     const role = roles.find((candidate) => candidate.deployment === deployment);
-    if (role === undefined) throw new Error(`no Deployment ${deployment} in manifests/base`);
-    const replica = await startProcess({ controlPlane, group, options }, role, started.length);
+    if (role === undefined) throw new Error(`no Deployment ${deployment} in the manifests`);
+    const replica = await startProcess({ controlPlane, group, options, balancerPort }, role, started.length);
     started.push(replica);
     return replica;
   };
@@ -149,7 +158,9 @@ async function installProcesses(
     await Promise.all(started.map(({ process }) => process.stop()));
     await group.stop();
   };
-  await whenAvailable(controlPlane).catch(async (cause: unknown) => {
+  const metricsReplicas = started.filter(({ role }) => role.deployment === 'headstart-metrics');
+  const up = options.until === 'replicas' ? whenReady(metricsReplicas) : whenAvailable(controlPlane);
+  await up.catch(async (cause: unknown) => {
     const logs = await allLogs(started);
     await stop();
     throw new Error(`headstart does not come up:\n${logs.slice(-4000)}`, { cause });
@@ -168,14 +179,10 @@ async function installProcesses(
   };
 }
 
-/** A Service of type ExternalName and the balancer's port: the aggregator then dials this machine. */
-function pointAtThisMachine(objects: readonly Manifest[], port: number): void {
+/** A Service of type ExternalName: with the balancer's port in the APIService the aggregator dials this machine. */
+function pointAtThisMachine(objects: readonly Manifest[]): void {
   for (const object of objects) {
     if (object.kind === 'Service') object.spec = { type: 'ExternalName', externalName: 'localhost' };
-    if (object.kind === 'APIService') {
-      const spec = object.spec as { service: Record<string, unknown> };
-      spec.service['port'] = port;
-    }
   }
 }
 
@@ -183,6 +190,7 @@ interface Shell {
   readonly controlPlane: ControlPlane;
   readonly group: ProcessGroup;
   readonly options: InstallationOptions;
+  readonly balancerPort: number;
 }
 
 async function startProcess(shell: Shell, role: RenderedRole, index: number): Promise<Replica> {
@@ -198,6 +206,7 @@ async function startProcess(shell: Shell, role: RenderedRole, index: number): Pr
       ...role.env(index),
       KUBECONFIG: await shell.controlPlane.kubeconfigForServiceAccount(role.namespace, role.serviceAccount),
       HEADSTART_BIND_ADDRESS: '127.0.0.1',
+      HEADSTART_SERVICE_PORT: String(shell.balancerPort),
       HEADSTART_SECURE_PORT: String(securePort),
       HEADSTART_OPERATIONS_PORT: String(operationsPort),
       ...shell.options.env,
@@ -240,6 +249,12 @@ async function isReady(port: number): Promise<boolean> {
     probe.once('timeout', () => probe.destroy());
     probe.end();
   });
+}
+
+async function whenReady(replicas: readonly Replica[]): Promise<void> {
+  const areReady = async (): Promise<boolean> =>
+    (await Promise.all(replicas.map(async ({ securePort }) => await isReady(securePort)))).every(Boolean);
+  await waitUntil('the metrics replicas become ready', areReady, { timeoutMs: 90_000, intervalMs: 500 });
 }
 
 async function allLogs(replicas: readonly Replica[]): Promise<string> {

@@ -118,6 +118,7 @@ function createWorld() {
   const events: EventToRecord[] = [];
   const problems: unknown[] = [];
   const stop = new AbortController();
+  const decisions: Parameters<NonNullable<Parameters<typeof createForecastController>[0]['onDecision']>>[0][] = [];
   const world = {
     targets: new Set(['web']),
     pods: pods(6, 75),
@@ -161,6 +162,7 @@ function createWorld() {
     serverNames: ['default', 'other'],
     recorder: { record: (event) => events.push(event) },
     intervalSeconds: intervalMs / 1000,
+    onDecision: (decision) => void decisions.push(decision),
     onProblem: (problem) => problems.push(problem),
   });
   let version = 1;
@@ -175,6 +177,7 @@ function createWorld() {
     source,
     client,
     events,
+    decisions,
     problems,
     put,
     /** A new spec, as a user applies it. */
@@ -577,5 +580,34 @@ describe('the course of looks', () => {
         regarding: { apiVersion: 'headstart.dev/v1alpha1', kind: 'DemandForecast', namespace: 'shop', name: 'web' },
       },
     ]);
+  });
+
+  test('each look is told, with what changed in it and how late it came', async () => {
+    const { source, decisions, pass, clock } = await startedWorld();
+    const told = () =>
+      decisions.map(({ changes }) =>
+        changes.map(({ type, status, reason, isWarning }) => [type, status, reason, isWarning]),
+      );
+    expect(decisions).toMatchObject([{ namespace: 'shop', name: 'web', delaySeconds: undefined }]);
+    expect(told()[0]).toContainEqual(['Publishing', 'True', 'Forecast', false]);
+    expect(decisions[0]?.changes).toHaveLength(decisions[0]?.conditions.length ?? 0);
+    await pass(2);
+    expect(told().slice(1)).toEqual([[], []]);
+    expect(decisions.slice(1).map(({ delaySeconds }) => delaySeconds)).toEqual([0, 0]);
+    source.demand = () => -1;
+    await pass();
+    expect(told().at(-1)).toContainEqual(['Observed', 'False', 'NegativeDemand', true]);
+    const before = decisions.length;
+    await clock.advance(intervalMs);
+    expect(decisions).toHaveLength(before + 1);
+  });
+
+  test('a look that could not be written is not told', async () => {
+    const world = createWorld();
+    open = world;
+    world.patchError = new HeadstartError('Unavailable', 'applying');
+    world.put(demandForecast({}));
+    await world.run();
+    expect(world.decisions).toEqual([]);
   });
 });

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isDeepStrictEqual } from 'node:util';
+import { changedConditions } from '../../api/conditions.ts';
+import type { Condition } from '../../api/conditions.ts';
 import { apiVersion, fieldManager, slowFieldManager } from '../../api/labels.ts';
 import { demandForecastCrd } from '../../api/v1alpha1/demand-forecast.ts';
 import type { DemandForecast } from '../../api/v1alpha1/demand-forecast.ts';
@@ -30,12 +32,26 @@ interface ReconcileContext extends GatherContext {
   readonly recorder: Pick<EventRecorder, 'record'>;
   /** Between two looks at a forecast. */
   readonly intervalSeconds: number;
+  /** When each is to be looked at next, by key; ms since the epoch. */
+  readonly planned: Map<string, number>;
+  readonly onDecision?: (decision: DecisionObservation) => void;
+}
+
+/** A look at a DemandForecast whose outcome stands in its status now; for logs and metrics. */
+interface DecisionObservation {
+  readonly namespace: string;
+  readonly name: string;
+  readonly conditions: readonly Condition[];
+  /** The conditions that are new, or whose status or reason is. */
+  readonly changes: readonly (Condition & { readonly isWarning: boolean })[];
+  /** How much later than planned it was; undefined when it was not planned, but came of a change. */
+  readonly delaySeconds: number | undefined;
 }
 
 const { kind, plural } = demandForecastCrd;
 
 /** What the controller works with; see ReconcileContext for the rest. */
-interface ForecastControllerOptions extends Omit<ReconcileContext, 'registry' | 'inTurn'> {
+interface ForecastControllerOptions extends Omit<ReconcileContext, 'registry' | 'inTurn' | 'planned'> {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   /** DemandForecasts looked at at a time; most of it is waiting. 32 when left out. */
@@ -55,7 +71,8 @@ export interface ForecastController {
 export function createForecastController(options: ForecastControllerOptions): ForecastController {
   const { forecasts, clock, random, workers = 32, onResult } = options;
   const registry = createRegistry();
-  const context: ReconcileContext = { ...options, registry, inTurn: createTurns() };
+  const planned = new Map<string, number>();
+  const context: ReconcileContext = { ...options, registry, planned, inTurn: createTurns() };
   let queue: WorkQueue | undefined;
   /** A change of one may give, or take, the target of another. */
   const addWithRivals = (forecast: DemandForecast): void => {
@@ -76,6 +93,8 @@ export function createForecastController(options: ForecastControllerOptions): Fo
     },
     run: async (signal) => {
       queue = createWorkQueue({ clock, random });
+      // What was planned before another led is nobody's delay.
+      planned.clear();
       for (const forecast of forecasts.list()) queue.add(keyOf(forecast));
       await runController(
         {
@@ -100,6 +119,7 @@ export function createForecastController(options: ForecastControllerOptions): Fo
 async function reconcile(context: ReconcileContext, key: string, signal: AbortSignal): Promise<ReconcileResult> {
   const [namespace = '', name = ''] = key.split('/');
   const forecast = context.forecasts.get(namespace, name);
+  const delaySeconds = takeDelay(context, key);
   if (forecast === undefined) {
     context.registry.forget(namespace, name);
     return undefined;
@@ -110,7 +130,34 @@ async function reconcile(context: ReconcileContext, key: string, signal: AbortSi
   if (!isWritten) return undefined;
   learnt.wrote(forecast);
   for (const event of decision.events) context.recorder.record(regarding(forecast, event));
-  return { requeueAfterMs: untilNextLookMs(context.clock.nowMs(), context.intervalSeconds, forecast.metadata.uid) };
+  context.onDecision?.(describe(forecast, decision, delaySeconds));
+  const nowMs = context.clock.nowMs();
+  const requeueAfterMs = untilNextLookMs(nowMs, context.intervalSeconds, forecast.metadata.uid);
+  context.planned.set(key, nowMs + requeueAfterMs);
+  return { requeueAfterMs };
+}
+
+/** A look that came before its time came of a change. */
+function takeDelay({ planned, clock }: ReconcileContext, key: string): number | undefined {
+  const plannedMs = planned.get(key);
+  planned.delete(key);
+  const delayMs = plannedMs === undefined ? -1 : clock.nowMs() - plannedMs;
+  return delayMs < 0 ? undefined : delayMs / 1000;
+}
+
+function describe(
+  { metadata, status }: DemandForecast,
+  decision: Decision,
+  delaySeconds: number | undefined,
+): DecisionObservation {
+  const { namespace, name } = metadata;
+  const conditions = decision.status.conditions ?? [];
+  const warnings = new Set(decision.events.filter(({ type }) => type === 'Warning').map(({ action }) => action));
+  const changes = changedConditions(status?.conditions ?? [], conditions).map((condition) => ({
+    ...condition,
+    isWarning: warnings.has(condition.type),
+  }));
+  return { namespace, name, conditions, changes, delaySeconds };
 }
 
 async function look(

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readdir } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startControlPlane } from '../src/testing/control-plane.ts';
+import type { ControlPlane } from '../src/testing/control-plane.ts';
+import { renderKustomization } from '../src/testing/rendering.ts';
+import type { Manifest } from '../src/testing/rendering.ts';
+
+const manifests = fileURLToPath(new URL('../manifests/', import.meta.url));
+const renderings = ['base', ...(await readdir(`${manifests}overlays`)).map((name) => `overlays/${name}`)];
+const examples = await readdir(`${manifests}examples`);
+let cluster: ControlPlane;
+
+beforeAll(async () => {
+  cluster = await startControlPlane({ nodes: 3 });
+  await cluster.kubectlOk(['apply', '-k', `${manifests}base`]);
+});
+afterAll(() => cluster?.stop());
+
+function find(objects: readonly Manifest[], kind: string, name: string): Manifest | undefined {
+  return objects.find((object) => object.kind === kind && object.metadata.name === name);
+}
+
+async function podsOf(component: string): Promise<{ name: string; node: string; ready: boolean }[]> {
+  const selector = `app.kubernetes.io/component=${component}`;
+  const text = await cluster.kubectlOk(['get', 'pods', '-n', 'headstart-system', '-l', selector, '-o', 'json']);
+  const { items } = JSON.parse(text) as {
+    items: {
+      metadata: { name: string };
+      spec: { nodeName?: string };
+      status: { conditions?: { type: string; status: string }[] };
+    }[];
+  };
+  return items.map(({ metadata, spec, status }) => ({
+    name: metadata.name,
+    node: spec.nodeName ?? '',
+    ready: status.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') ?? false,
+  }));
+}
+
+test.each(renderings)('the apiserver takes every object of %s, and warns of nothing', async (rendering) => {
+  const { code, stderr } = await cluster.kubectl(['apply', '--dry-run=server', '-k', manifests + rendering]);
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+});
+
+test.each(examples)('the apiserver takes every object of examples/%s', async (example) => {
+  const { code, stderr } = await cluster.kubectl([
+    'apply',
+    '--dry-run=server',
+    '-f',
+    `${manifests}examples/${example}`,
+  ]);
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+});
+
+test('the pods of both roles run under the restricted pod security standard, which refuses others', async () => {
+  const labels = await cluster.kubectlOk(['get', 'namespace', 'headstart-system', '-o', 'jsonpath={.metadata.labels}']);
+  expect(labels).toContain('"pod-security.kubernetes.io/enforce":"restricted"');
+  for (const component of ['metrics', 'forecaster']) {
+    const ready = async () => (await podsOf(component)).filter((pod) => pod.ready).length;
+    await expect.poll(ready, { timeout: 60_000, interval: 500 }).toBe(2);
+  }
+  const privileged = ['run', 'other', '-n', 'headstart-system', '--image=busybox:1.37'];
+  const { code, stderr } = await cluster.kubectl(privileged);
+  expect(code).not.toBe(0);
+  expect(stderr).toContain('violates PodSecurity "restricted');
+});
+
+test('every pod has probes, limits, a read-only root file system and no right to more', async () => {
+  for (const rendering of renderings) {
+    const objects = await renderKustomization(cluster, manifests + rendering);
+    for (const { spec } of objects.filter(({ kind }) => kind === 'Deployment')) {
+      const { containers } = (spec as { template: { spec: { containers: Record<string, unknown>[] } } }).template.spec;
+      expect(containers).toHaveLength(1);
+      expect(containers[0]).toMatchObject({
+        readinessProbe: { httpGet: { path: '/readyz' } },
+        livenessProbe: { httpGet: { path: '/livez' } },
+        resources: { requests: { memory: expect.any(String) }, limits: { memory: expect.any(String) } },
+        securityContext: {
+          readOnlyRootFilesystem: true,
+          allowPrivilegeEscalation: false,
+          capabilities: { drop: ['ALL'] },
+        },
+      });
+    }
+  }
+});
+
+test('no rendering holds the APIService: kubectl would take it over from another adapter', async () => {
+  for (const rendering of renderings) {
+    const objects = await renderKustomization(cluster, manifests + rendering);
+    expect(objects.filter(({ kind }) => kind === 'APIService')).toEqual([]);
+  }
+});
+
+test('a drain takes one replica at a time', async () => {
+  for (const name of ['headstart-metrics', 'headstart-forecaster']) {
+    const allowed = async () =>
+      await cluster.kubectlOk([
+        'get',
+        'pdb',
+        name,
+        '-n',
+        'headstart-system',
+        '-o',
+        'jsonpath={.status.disruptionsAllowed}',
+      ]);
+    await expect.poll(allowed, { timeout: 60_000, interval: 500 }).toBe('1');
+  }
+});
+
+test('without the APIService: no right to it, and the process is told', async () => {
+  const objects = await renderKustomization(cluster, `${manifests}overlays/without-apiservice`);
+  const roles = JSON.stringify(objects.filter(({ kind }) => ['ClusterRole', 'Role'].includes(kind)));
+  expect(roles).not.toContain('apiregistration.k8s.io');
+  expect(JSON.stringify(objects)).not.toContain('headstart-metrics-apiservice');
+  const metrics = JSON.stringify(find(objects, 'Deployment', 'headstart-metrics'));
+  expect(metrics).toContain('{"name":"HEADSTART_API_SERVICE","value":"never"}');
+});
+
+test('high availability: three metrics replicas on three nodes, replaced without a fourth node', async () => {
+  await cluster.kubectlOk(['apply', '-k', `${manifests}overlays/high-availability`]);
+  const nodes = async () => {
+    const pods = (await podsOf('metrics')).filter(({ ready }) => ready);
+    return new Set(pods.map(({ node }) => node)).size * 10 + pods.length;
+  };
+  await expect.poll(nodes, { timeout: 120_000, interval: 1000 }).toBe(33);
+  await cluster.kubectlOk(['rollout', 'restart', '-n', 'headstart-system', 'deployment/headstart-metrics']);
+  const rollout = ['rollout', 'status', '-n', 'headstart-system', 'deployment/headstart-metrics', '--timeout=120s'];
+  expect(await cluster.kubectlOk(rollout)).toContain('successfully rolled out');
+  const allowed = ['get', 'pdb', 'headstart-metrics', '-n', 'headstart-system', '-o'];
+  expect(await cluster.kubectlOk([...allowed, 'jsonpath={.status.disruptionsAllowed}'])).toBe('1');
+});

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+import { request } from 'node:https';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { reportRights } from './audited-rights.ts';
+import { startOtherAdapter } from './other-adapter.ts';
+import type { OtherAdapter } from './other-adapter.ts';
+import { deployment, setStage } from './stage.ts';
+import type { Stage } from './stage.ts';
+
+let stage: Stage;
+let adapter: OtherAdapter;
+
+beforeAll(async () => {
+  stage = await setStage({
+    demand: { web: () => 140, db: () => 30 },
+    historySeconds: 86_400,
+    controlPlane: { audit: true },
+    installation: { until: 'replicas' },
+    prepare: async (controlPlane) => {
+      adapter = await startOtherAdapter(controlPlane);
+      await adapter.claim();
+    },
+  });
+});
+afterAll(async () => {
+  await stage?.stop();
+  await adapter?.close();
+});
+
+async function eventCount(namespace: string, reason: string): Promise<number> {
+  const args = ['get', 'events.events.k8s.io', '-n', namespace, '--field-selector', `reason=${reason}`, '-o', 'json'];
+  const { items } = JSON.parse(await stage.controlPlane.kubectlOk(args)) as { items: { series?: { count: number } }[] };
+  return items.reduce((sum, { series }) => sum + (series?.count ?? 1), 0);
+}
+
+/** Straight to a replica, with a bearer token: the way without the aggregator. */
+async function askDirectly(port: number, token: string): Promise<number | undefined> {
+  return await new Promise((resolve, reject) => {
+    const path =
+      '/apis/external.metrics.k8s.io/v1beta1/namespaces/default/predicted_demand?labelSelector=forecast%3Dweb';
+    const headers = { authorization: `Bearer ${token}` };
+    request({ host: '127.0.0.1', port, path, headers, rejectUnauthorized: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+test('a run through everything that the roles do', async () => {
+  const { controlPlane, headstart } = stage;
+  const { kubectlOk } = controlPlane;
+  await stage.apply(deployment('web'));
+  await stage.apply({ ...deployment('db', 1), kind: 'StatefulSet' });
+  await stage.applyExample('web.yaml');
+  await stage.applyExample('preview.yaml', (object) => {
+    const text = JSON.stringify(object).replaceAll('web', 'db').replace('"Deployment"', '"StatefulSet"');
+    Object.assign(object, JSON.parse(text));
+  });
+  await stage.reason('web', 'Publishing', 'Forecast');
+  await stage.reason('db', 'TargetReady', 'TargetFound');
+
+  // The same twice in ten minutes is a count in an Event that is there.
+  for (let time = 0; time < 2; time += 1) {
+    await kubectlOk(['delete', 'hpa', 'web']);
+    await stage.reason('web', 'HPAReady', 'NoHPA');
+    await stage.applyExample('web.yaml');
+    await stage.reason('web', 'HPAReady', 'HPAFound');
+  }
+  await expect.poll(async () => await eventCount('default', 'NoHPA'), { timeout: 30_000 }).toBeGreaterThan(1);
+
+  await kubectlOk(['delete', 'apiservice', 'v1beta1.external.metrics.k8s.io']);
+  const value = async () => (await stage.metric('predicted_demand', 'web')).value;
+  await expect.poll(value, { timeout: 30_000, interval: 500 }).toBeGreaterThan(0);
+  await adapter.claim();
+  const foreign = async () => await eventCount('headstart-system', 'Foreign');
+  // Each replica says it once more; the first time both said it before.
+  await expect.poll(foreign, { timeout: 150_000, interval: 1000 }).toBeGreaterThan(2);
+
+  const token = await controlPlane.serviceAccountToken('kube-system', 'horizontal-pod-autoscaler');
+  const [replica] = headstart.replicas('headstart-metrics');
+  expect(await askDirectly(replica?.securePort ?? 0, token)).toBe(200);
+});
+
+test('every right in the manifests was used, and none was missing', async () => {
+  const { unused, forbidden, used } = await reportRights(stage.controlPlane, stage.headstart.objects);
+  expect(forbidden).toEqual([]);
+  // What is added here needs its reason in a comment.
+  expect(unused).toEqual([]);
+  expect(used).toBeGreaterThan(20);
+});
