@@ -25,6 +25,14 @@ export interface Credentials {
   expire(): void;
 }
 
+/** Which credentials. */
+interface CredentialsOptions {
+  /** A path, or several as in KUBECONFIG; else the default places. */
+  readonly kubeconfig?: string | undefined;
+  /** In place of the kubeconfig's own current-context. */
+  readonly context?: string | undefined;
+}
+
 /** As client-go reads the token file (transport/token_source.go): kubelet replaces it long before it expires. */
 const rereadMs = 60_000;
 const retryReadMs = 5_000;
@@ -33,19 +41,19 @@ const retryReadMs = 5_000;
 const keepAlive = { keepAlive: true, keepAliveInitialDelay: 30_000 };
 
 /**
- * Credentials from a kubeconfig (a path, or several as in KUBECONFIG), else from where kubectl and a pod find them.
+ * Credentials from a kubeconfig, else from where kubectl and a pod find them.
  * @param monotonicMs a clock that is never set back
  * @throws HeadstartError InvalidInput when there is no usable configuration
  */
-export function createCredentials(kubeconfig: string | undefined, monotonicMs: () => number): Credentials {
-  let config = loadConfig(kubeconfig);
+export function createCredentials({ kubeconfig, context }: CredentialsOptions, monotonicMs: () => number): Credentials {
+  let config = loadConfig(kubeconfig, context);
   let readAtMs = monotonicMs();
   let agent: { readonly key: string; readonly dispatcher: Dispatcher } | undefined;
   let reading: Promise<Connection> | undefined;
   let last: Connection | undefined;
 
   const read = async (reload: boolean): Promise<Connection> => {
-    if (reload) config = loadConfig(kubeconfig);
+    if (reload) config = loadConfig(kubeconfig, context);
     const options: RequestOptions = {};
     await config.applyToHTTPSOptions(options);
     const cluster = currentCluster(config, kubeconfig);
@@ -88,7 +96,7 @@ export function createCredentials(kubeconfig: string | undefined, monotonicMs: (
   };
 }
 
-function loadConfig(kubeconfig: string | undefined): KubeConfig {
+function loadConfig(kubeconfig: string | undefined, context: string | undefined): KubeConfig {
   const config = new KubeConfig();
   if (kubeconfig === undefined) {
     config.loadFromDefault();
@@ -101,8 +109,15 @@ function loadConfig(kubeconfig: string | undefined): KubeConfig {
       .filter((part) => part !== '')
       .forEach((path) => merge(config, loadFile(path)));
   }
+  if (context !== undefined) chooseContext(config, context);
   currentCluster(config, kubeconfig);
   return config;
+}
+
+function chooseContext(config: KubeConfig, context: string): void {
+  const names = config.getContexts().map(({ name }) => name);
+  if (!names.includes(context)) throw invalidInput('kubeconfig: context', context, `one of ${names.join(', ')}`);
+  config.setCurrentContext(context);
 }
 
 /** Of two entries with one name the first holds, as with kubectl. */

@@ -306,7 +306,7 @@ test('a token file is read again after a minute; while it is unreadable the old 
   const cluster = { server: 'http://127.0.0.1:1', 'insecure-skip-tls-verify': true };
   await writeFile(join(dir, 'rotating'), 'one');
   const file = await kubeconfig(cluster, { tokenFile: join(dir, 'rotating') });
-  const credentials = createCredentials(file, () => nowMs);
+  const credentials = createCredentials({ kubeconfig: file }, () => nowMs);
   const token = async () => (await credentials.current()).headers['authorization'];
   expect(await token()).toBe('Bearer one');
   await writeFile(join(dir, 'rotating'), 'two');

@@ -27,6 +27,8 @@ export interface KubeRequestObservation {
 export interface KubeClientOptions {
   /** Path of a kubeconfig, or several as in KUBECONFIG; else the default places, then the pod's service account. */
   readonly kubeconfig?: string | undefined;
+  /** A context of the kubeconfig; its current-context when left out. */
+  readonly context?: string | undefined;
   /** For a whole call, its retries included; 10 s when left out. A request may name its own. */
   readonly timeoutMs?: number;
   /** Of one answer, or one event of a watch; 64 MiB when left out. */
@@ -37,7 +39,7 @@ export interface KubeClientOptions {
   readonly onRequest?: (observation: KubeRequestObservation) => void;
 }
 
-interface Exchange extends Required<Omit<KubeClientOptions, 'kubeconfig' | 'onRequest'>> {
+interface Exchange extends Required<Omit<KubeClientOptions, 'kubeconfig' | 'context' | 'onRequest'>> {
   readonly credentials: Credentials;
   readonly onRequest: (observation: KubeRequestObservation) => void;
 }
@@ -54,7 +56,7 @@ const maxRetryAfterMs = 5_000;
  */
 export function createKubeClient(options: KubeClientOptions = {}): KubeClient {
   const exchange: Exchange = {
-    credentials: createCredentials(options.kubeconfig, () => performance.now()),
+    credentials: createCredentials(options, () => performance.now()),
     timeoutMs: options.timeoutMs ?? 10_000,
     maxBodyBytes: options.maxBodyBytes ?? 64 * 2 ** 20,
     userAgent: options.userAgent ?? 'headstart',
