@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { stringify } from 'yaml';
 import { customResourceDefinition } from '../src/api/crd.ts';
 import { demandForecastCrd, demandForecastSchema } from '../src/api/v1alpha1/demand-forecast.ts';
+import { cliPage } from './cli-page.ts';
 
 /** Generated files: path from the repository's root → text. */
 export function generated(): ReadonlyMap<string, string> {
@@ -13,6 +14,7 @@ export function generated(): ReadonlyMap<string, string> {
       'manifests/crds/headstart.dev_demandforecasts.yaml',
       header + stringify(crd, { lineWidth: 120, aliasDuplicateObjects: false }),
     ],
+    ['docs/reference/cli.md', cliPage()],
   ]);
 }
 
@@ -29,6 +31,7 @@ export async function staleFiles(root: URL): Promise<string[]> {
 if (import.meta.main) {
   const root = new URL('../', import.meta.url);
   for (const [path, text] of generated()) {
+    await mkdir(new URL('./', new URL(path, root)), { recursive: true });
     await writeFile(new URL(path, root), text);
     process.stdout.write(`wrote ${path}\n`);
   }

@@ -1,20 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { errorMessage } from './base/errors.ts';
+import { help } from './cli/help.ts';
 import { readVersion } from './cli/version.ts';
-
-const help = `headstart: predictive scaling for Kubernetes.
-
-Usage: headstart COMMAND [flags]
-
-Commands:
-  serve       run in a cluster: the external metrics API, the forecaster, or both
-  forecast    forecast a series from a CSV file or from Prometheus, without a cluster
-  doctor      look at a cluster, and say what keeps Headstart from working there
-  version     print the version
-
-"headstart COMMAND --help" explains a command. Exit codes: 0 done, 1 failed, 2 wrong arguments;
-some commands have more.
-`;
 
 type Command = (argv: readonly string[]) => Promise<number>;
 

@@ -139,12 +139,12 @@ interface Case {
 }
 
 function tell(cases: readonly Case[]): void {
-  test.each(cases)('$name', ({ change, finds, says = /./, fix }) => {
+  test.each(cases)('$name', ({ change, finds, says = /./, fix = /^/ }) => {
     const findings = look(change);
     const found = findings.filter(({ check, reason }) => `${check} ${reason}` === finds);
     expect(findings.map(({ check, reason }) => `${check} ${reason}`)).toContain(finds);
     expect(found.map(({ message }) => message).join('\n')).toMatch(says);
-    if (fix !== undefined) expect(found[0]?.fix).toMatch(fix);
+    expect(found[0]?.fix ?? '').toMatch(fix);
   });
 }
 

@@ -63,7 +63,9 @@ function expand({ apiGroups, resources, resourceNames, verbs }: Rule, namespace:
         verbs.map((verb) =>
           describeRight({
             subject: { namespace: '', serviceAccount: '' },
-            ...{ verb, group, resource },
+            verb,
+            group,
+            resource,
             ...(subresource === undefined ? {} : { subresource }),
             ...(name === undefined ? {} : { name }),
             ...(namespace === undefined ? {} : { namespace }),

@@ -8,6 +8,7 @@ import { foreignMetrics } from './hpas.ts';
 
 const name = 'v1beta1.external.metrics.k8s.io';
 const object = { kind: 'APIService', name };
+const install = 'kubectl apply -k manifests/base';
 /** Headstart renews its own certificate 30 days before it ends. */
 const endingSeconds = 21 * 86_400;
 
@@ -29,7 +30,11 @@ export function checkApiService(snapshot: Snapshot, now: number): Finding[] {
   if (apiService === undefined) {
     const message = `there is no APIService ${name}: no HPA can read an external metric`;
     return [
-      finding('api-service', 'Missing', { message, fix: 'kubectl apply -f manifests/base/apiservice.yaml', object }),
+      finding('api-service', 'Missing', {
+        message,
+        fix: `${install}; then look at the log of headstart-metrics`,
+        object,
+      }),
     ];
   }
   if (!isOurs(snapshot)) return [foreign(snapshot, apiService)];
@@ -68,13 +73,13 @@ function foreign(snapshot: Snapshot, apiService: ApiService): Finding {
     message: `APIService ${name} belongs to Service ${owner}${whose}: HPAs read external metrics there, not from ${ownService(snapshot)}`,
     fix:
       `a cluster has one owner of it, and Headstart takes nothing over: stop that adapter from registering it, then ` +
-      `kubectl apply -f manifests/base/apiservice.yaml. ${breaks}`,
+      `${install}. ${breaks}`,
     object,
   });
 }
 
 const remedies: Readonly<Record<string, string>> = {
-  ServiceNotFound: 'kubectl apply -k manifests/base',
+  ServiceNotFound: install,
   EndpointsNotFound: 'no pod of headstart-metrics is behind the Service: look at its pods',
   MissingEndpoints: 'no pod of headstart-metrics is ready: look at its pods and their logs',
   FailedDiscoveryCheck:
