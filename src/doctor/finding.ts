@@ -20,7 +20,6 @@ export const checks = {
     title: 'Who serves external.metrics.k8s.io, whether it is available, and whether its certificate is trusted.',
     reasons: {
       Available: 'ok',
-      CertificateNotChecked: 'ok',
       Insecure: 'warning',
       CertificateEnding: 'warning',
       Missing: 'error',
@@ -28,6 +27,7 @@ export const checks = {
       Unavailable: 'error',
       CaBundleMissing: 'error',
       CaBundleMismatch: 'error',
+      CertificateNotChecked: 'skipped',
       ...unread,
     },
   },

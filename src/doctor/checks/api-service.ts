@@ -40,10 +40,10 @@ export function checkApiService(snapshot: Snapshot, now: number): Finding[] {
   if (!isOurs(snapshot)) return [foreign(snapshot, apiService)];
   const unavailable = judgeAvailable(apiService.status?.conditions);
   const certificate = judgeCertificate(snapshot, apiService, now);
-  const isSettled = unavailable === undefined && certificate.every(({ status }) => status === 'ok');
-  if (!isSettled) return [...(unavailable ?? []), ...certificate.filter(({ status }) => status !== 'ok')];
+  const problems = [...unavailable, ...certificate];
+  if (problems.some(({ status }) => status !== 'skipped')) return problems;
   const message = `APIService ${name} belongs to Service ${ownService(snapshot)}, and is available`;
-  return [finding('api-service', 'Available', { message, object }), ...certificate];
+  return [finding('api-service', 'Available', { message, object }), ...problems];
 }
 
 /** Whether metrics that are read through the apiserver are Headstart's; false where that is not known. */
@@ -86,9 +86,9 @@ const remedies: Readonly<Record<string, string>> = {
     'the apiserver must reach the pods on port 10250 (--secure-port): look for a firewall or a NetworkPolicy between them',
 };
 
-function judgeAvailable(conditions: readonly SeenCondition[] | undefined): Finding[] | undefined {
+function judgeAvailable(conditions: readonly SeenCondition[] | undefined): Finding[] {
   const available = conditions?.find(({ type }) => type === 'Available');
-  if (available?.status === 'True') return undefined;
+  if (available?.status === 'True') return [];
   const reason = available?.reason ?? 'Unknown';
   const message = `APIService ${name} is not available: ${reason}: ${available?.message ?? 'the apiserver has not looked yet'}`;
   const fix = remedies[reason] ?? `kubectl get apiservice ${name} -o yaml`;
