@@ -90,6 +90,21 @@ test('the line of progress is gone before an error is told', async () => {
   expect(stderr.endsWith('\r\u001B[Kheadstart doctor: gone\n')).toBe(true);
 });
 
+test.each([
+  { argv: [], env: {}, kubeconfig: undefined },
+  { argv: [], env: { KUBECONFIG: '' }, kubeconfig: undefined },
+  { argv: [], env: { KUBECONFIG: 'a:b' }, kubeconfig: 'a:b' },
+  { argv: ['--kubeconfig', 'c'], env: { KUBECONFIG: 'a:b' }, kubeconfig: 'c' },
+])('the kubeconfig with $argv and $env is $kubeconfig', async ({ argv, env, kubeconfig }) => {
+  const silent = { write: () => true };
+  const asked: DoctorCommand[] = [];
+  await runDoctor(argv, { stdout: silent, stderr: silent, env }, async (command) => {
+    asked.push(command);
+    return nothing;
+  });
+  expect(asked.map((command) => command.kubeconfig)).toEqual([kubeconfig]);
+});
+
 test('--help', async () => {
   expect(await doctor(['-h'])).toEqual({ code: 0, stdout: doctorHelp, stderr: '' });
 });

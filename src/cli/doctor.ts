@@ -45,7 +45,8 @@ export async function runDoctor(argv: readonly string[], io: DoctorIo, look: Loo
 
 async function examine(command: DoctorCommand, io: DoctorIo, look: Look): Promise<number> {
   const progress = createProgress(io);
-  const { snapshot, now } = await look(command, progress.report).finally(progress.end);
+  const kubeconfig = command.kubeconfig ?? (io.env['KUBECONFIG'] || undefined);
+  const { snapshot, now } = await look({ ...command, kubeconfig }, progress.report).finally(progress.end);
   const findings = diagnose(snapshot, now);
   if (command.output === 'json') {
     io.stdout.write(renderJson({ version: await readVersion(), time: formatRfc3339(now) }, findings));
