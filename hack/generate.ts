@@ -4,6 +4,7 @@ import { stringify } from 'yaml';
 import { customResourceDefinition } from '../src/api/crd.ts';
 import { demandForecastCrd, demandForecastSchema } from '../src/api/v1alpha1/demand-forecast.ts';
 import { conditionsPage, metricsPage } from './reference-pages.ts';
+import { cliPage } from './cli-page.ts';
 
 /** Generated files: path from the repository's root → text. */
 export function generated(): ReadonlyMap<string, string> {
@@ -16,6 +17,7 @@ export function generated(): ReadonlyMap<string, string> {
     ],
     ['docs/reference/metrics.md', metricsPage()],
     ['docs/reference/conditions.md', conditionsPage()],
+    ['docs/reference/cli.md', cliPage()],
   ]);
 }
 

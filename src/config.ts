@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { parseArgs } from 'node:util';
 import { parseDurationSeconds } from './base/duration.ts';
-import { errorMessage, invalidInput } from './base/errors.ts';
+import { errorMessage, HeadstartError, invalidInput } from './base/errors.ts';
 import { logLevels } from './observability/logger.ts';
 import type { LogLevel } from './observability/logger.ts';
 
@@ -183,7 +183,11 @@ function parseRange(min: number, max: number) {
   };
 }
 
-function parseServers(given: string, where: string): Map<string, string> {
+/**
+ * Prometheus servers by name: `NAME=URL[,NAME=URL…]`.
+ * @throws HeadstartError InvalidInput, naming `where`
+ */
+export function parseServers(given: string, where: string): Map<string, string> {
   const servers = new Map<string, string>();
   for (const entry of given.split(',').map((part) => part.trim())) {
     const [, name, url] = /^([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)=(.+)$/.exec(entry) ?? [];
@@ -202,7 +206,7 @@ function parseUrl(given: string, where: string): string {
     throw invalidInput(where, given, 'an http:// or https:// URL');
   }
   if (url.username !== '' || url.password !== '') {
-    throw new Error(`${where}: credentials do not belong in the URL of ${url.host}`);
+    throw new HeadstartError('InvalidInput', `${where}: credentials do not belong in the URL of ${url.host}`);
   }
   return url.href.replace(/\/$/, '');
 }

@@ -5,11 +5,14 @@ import { createLogger } from '../observability/logger.ts';
 import { wire } from '../wire.ts';
 import { readVersion } from './version.ts';
 
-const help = `Usage: headstart serve [flags]
+/** What `headstart serve --help` says. */
+export const serveHelp = `Usage: headstart serve [flags]
 
 Runs in a cluster until SIGTERM. A flag wins over its environment variable.
 
 ${serveFlagsHelp()}
+
+Exit codes: 0 ended by SIGTERM or SIGINT; 1 a role failed; 2 a wrong argument.
 `;
 
 /**
@@ -21,7 +24,7 @@ export async function runServe(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<number> {
   if (argv.includes('--help') || argv.includes('-h')) {
-    process.stdout.write(help);
+    process.stdout.write(serveHelp);
     return 0;
   }
   const config = parseConfig(argv, env, hostname());
