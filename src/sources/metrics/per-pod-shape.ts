@@ -39,7 +39,20 @@ interface Reading {
   readonly blame: (node: SyntaxNode) => Shape;
 }
 
+/** What keeps the shape of what is inside. */
+const wrappers: ReadonlySet<string> = new Set([
+  'ParenExpr',
+  'UnaryExpr',
+  'OffsetExpr',
+  'SubqueryExpr',
+  'MatrixSelector',
+  'StepInvariantExpr',
+  'AnchoredExpr',
+  'SmoothedExpr',
+]);
+
 function shapeOf(node: SyntaxNode, reading: Reading): Shape {
+  if (wrappers.has(node.name)) return shapeOfFirst(operands(node), reading);
   switch (node.name) {
     case 'NumberDurationLiteral':
     case 'StringLiteral':
@@ -50,15 +63,6 @@ function shapeOf(node: SyntaxNode, reading: Reading): Shape {
       return shapeOfBinary(node, reading);
     case 'FunctionCall':
       return shapeOfFirst(operands(node.getChild('FunctionCallBody')), reading);
-    case 'ParenExpr':
-    case 'UnaryExpr':
-    case 'OffsetExpr':
-    case 'SubqueryExpr':
-    case 'MatrixSelector':
-    case 'StepInvariantExpr':
-    case 'AnchoredExpr':
-    case 'SmoothedExpr':
-      return shapeOfFirst(operands(node), reading);
     default:
       return 'other';
   }
@@ -94,25 +98,37 @@ function shapeOfAggregate(node: SyntaxNode, reading: Reading): Shape {
 function shapeOfBinary(node: SyntaxNode, reading: Reading): Shape {
   const [left, right] = operands(node);
   if (left === undefined || right === undefined) return 'other';
-  const operator = childrenOf(node).find(({ from }) => from >= left.to)?.name;
+  const operator = childrenOf(node).find(({ from }) => from >= left.to)?.name ?? '';
   const silent: Reading = { ...reading, blame: () => 'average' };
-  const [a, b] = [shapeOf(left, silent), shapeOf(right, silent)];
-  const average = (side: SyntaxNode): Shape => shapeOf(side, reading);
-  switch (operator) {
-    case 'Div':
-      if (isPodCount(right, reading) || b === 'count') return a === 'count' ? 'other' : reading.blame(node);
-      return a === 'average' && b === 'scalar' ? average(left) : 'other';
-    case 'Mul':
-      if (a === 'average' && b === 'scalar') return average(left);
-      return a === 'scalar' && b === 'average' ? average(right) : 'other';
-    case 'Add':
-    case 'Sub':
-      if (a === 'average') return b === 'average' || b === 'scalar' ? average(left) : 'other';
-      return a === 'scalar' && b === 'average' ? average(right) : 'other';
-    default:
-      // Comparisons and set operators give what stands on their left.
-      return a === 'average' ? average(left) : a;
-  }
+  const shapes = { left: shapeOf(left, silent), right: shapeOf(right, silent) };
+  const isDivided = operator === 'Div' && (shapes.right === 'count' || isPodCount(right, reading));
+  if (isDivided) return shapes.left === 'count' ? 'other' : reading.blame(node);
+  const average = averageOf(operator, shapes);
+  if (average !== undefined) return shapeOf(average === 'left' ? left : right, reading);
+  return arithmetic.has(operator) ? 'other' : shapes.left;
+}
+
+const arithmetic: ReadonlySet<string> = new Set(['Add', 'Sub', 'Mul', 'Div', 'Mod', 'Pow', 'Atan2']);
+type Sides = Readonly<Record<'left' | 'right', Shape>>;
+
+/** With a number, or with another average, an average stays one; with anything else nobody can tell. */
+const averages: ReadonlyMap<string, keyof Sides> = new Map([
+  ['Add average average', 'left'],
+  ['Add average scalar', 'left'],
+  ['Add scalar average', 'right'],
+  ['Sub average average', 'left'],
+  ['Sub average scalar', 'left'],
+  ['Sub scalar average', 'right'],
+  ['Mul average scalar', 'left'],
+  ['Mul scalar average', 'right'],
+  ['Div average scalar', 'left'],
+]);
+
+/** The side that makes the whole an average. */
+function averageOf(operator: string, { left, right }: Sides): keyof Sides | undefined {
+  if (arithmetic.has(operator)) return averages.get(`${operator} ${left} ${right}`);
+  // Comparisons and set operators give what stands on their left.
+  return left === 'average' ? 'left' : undefined;
 }
 
 /** `by` a label of the pod, or `without` that leaves them all: one series for each pod. */
@@ -136,22 +152,25 @@ function isWithoutPods(argument: SyntaxNode, { text }: Reading): boolean {
   return inner.getChild('AggregateOp')?.firstChild?.name === 'Sum' && !keepsPods(inner, text);
 }
 
+const kindsOfCount: ReadonlySet<string> = new Set(['ParenExpr', 'OffsetExpr', 'FunctionCall', 'BinaryExpr']);
+
 /** A selector of a series that counts pods, with or without what keeps its meaning around it. */
 function isPodCount(node: SyntaxNode, reading: Reading): boolean {
   if (node.name === 'VectorSelector') {
     const name = node.getChild('Identifier');
     return name !== null && podCounts.test(reading.text.slice(name.from, name.to));
   }
-  if (node.name === 'AggregateExpr') {
-    const operator = node.getChild('AggregateOp')?.firstChild?.name ?? '';
-    const argument = operands(node.getChild('FunctionCallBody')).at(-1);
-    if (operator === 'Count') return true;
-    return ['Sum', 'Max', 'Min', 'Group'].includes(operator) && argument !== undefined && isPodCount(argument, reading);
-  }
-  const inner = operands(node.name === 'FunctionCall' ? node.getChild('FunctionCallBody') : node);
-  return ['ParenExpr', 'OffsetExpr', 'FunctionCall', 'BinaryExpr'].includes(node.name) && inner[0] !== undefined
-    ? isPodCount(inner[0], reading)
-    : false;
+  if (node.name === 'AggregateExpr') return isAggregatedPodCount(node, reading);
+  if (!kindsOfCount.has(node.name)) return false;
+  const [inner] = operands(node.name === 'FunctionCall' ? node.getChild('FunctionCallBody') : node);
+  return inner !== undefined && isPodCount(inner, reading);
+}
+
+function isAggregatedPodCount(node: SyntaxNode, reading: Reading): boolean {
+  const operator = node.getChild('AggregateOp')?.firstChild?.name ?? '';
+  if (operator === 'Count') return true;
+  const argument = operands(node.getChild('FunctionCallBody')).at(-1);
+  return ['Sum', 'Max', 'Min', 'Group'].includes(operator) && argument !== undefined && isPodCount(argument, reading);
 }
 
 /** The children that are expressions. */

@@ -76,14 +76,19 @@ function problemOf(
     case 'Info':
       return 'the query uses info()';
     case 'UnquotedLabelMatcher':
-    case 'QuotedLabelMatcher': {
-      const [name = '', operator, wanted] = childrenOf(node).map(({ from, to }) => query.slice(from, to));
-      const isForeign = unquote(name) === label && operator === '=' && unquote(wanted ?? '') !== value;
-      return isForeign ? `the query asks for ${text.slice(0, 80)}` : undefined;
-    }
+    case 'QuotedLabelMatcher':
+      return asksForOthers(node, { label, value, query }) ? `the query asks for ${text.slice(0, 80)}` : undefined;
     default:
       return undefined;
   }
+}
+
+function asksForOthers(
+  matcher: SyntaxNode,
+  { label, value, query }: { readonly label: string; readonly value: string; readonly query: string },
+): boolean {
+  const [name = '', operator, wanted = ''] = childrenOf(matcher).map(({ from, to }) => query.slice(from, to));
+  return unquote(name) === label && operator === '=' && unquote(wanted) !== value;
 }
 
 function blank(text: string, { from, to }: SyntaxNode): string {
