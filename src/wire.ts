@@ -28,11 +28,13 @@ import { createOperationsServer } from './server/operations.ts';
 import type { ReadinessCheck } from './server/probes.ts';
 import { createRequestHeaderSource } from './server/request-header-source.ts';
 import { createServer } from './server/server.ts';
-import { createPrometheusSource } from './sources/metrics/prometheus.ts';
+import { createPrometheusServers } from './sources/metrics/prometheus-servers.ts';
+import type { PrometheusSettings } from './sources/metrics/prometheus-settings.ts';
 
 /** What a process is made from. */
 interface Parts {
   readonly config: Config;
+  readonly prometheus: PrometheusSettings;
   readonly logger: Logger;
   readonly version: string;
 }
@@ -194,26 +196,15 @@ function createForecasterRole(shared: Shared): Role {
 }
 
 function createController(shared: Shared, hpas: Reflector<HorizontalPodAutoscaler & KubeObject>) {
-  const { client, config, forecasts, logger, metrics } = shared;
-  const sources = new Map(
-    [...config.prometheusServers].map(([server, url]) => [
-      server,
-      createPrometheusSource({
-        url,
-        clock,
-        random,
-        onRequest: (call) => metrics.sourceRequest({ ...call, server }),
-      }),
-    ]),
-  );
+  const { client, config, forecasts, logger, metrics, prometheus } = shared;
+  const servers = createPrometheusServers(prometheus, { clock, random, onRequest: metrics.sourceRequest });
   return createForecastController({
     client,
     clock,
     random,
     forecasts: forecasts.store,
     hpas: hpas.store,
-    source: (serverRef) => sources.get(serverRef),
-    serverNames: [...sources.keys()],
+    servers,
     recorder: createEventRecorder({
       client,
       clock,

@@ -7,6 +7,7 @@ import { formatDuration, parseDurationSeconds } from '../../base/duration.ts';
 import { findHpa } from '../../capacity/hpa.ts';
 import { formatRfc3339, parseTimestamp } from '../../series/rfc3339.ts';
 import type { Sample } from '../../series/time-series.ts';
+import { sourceName } from './demand-source.ts';
 import { maxDemand, renderForecasted, renderHpa, renderLead, renderObserved } from './render.ts';
 import type { Outlook, Snapshot } from './snapshot.ts';
 
@@ -120,7 +121,6 @@ interface ObservedJudgement {
 }
 
 function judgeObserved({ forecast, demand }: Snapshot, now: number): ObservedJudgement {
-  const { serverRef } = forecast.spec.source.prometheus;
   const no = (reason: Reason<'Observed'>, message: string): ObservedJudgement => ({
     draft: draft('Observed', 'False', reason, message),
   });
@@ -128,7 +128,7 @@ function judgeObserved({ forecast, demand }: Snapshot, now: number): ObservedJud
     case 'failed':
       return no(demand.reason, demand.message);
     case 'none':
-      return no('NoData', `no data: the query gives nothing on server ${JSON.stringify(serverRef)}`);
+      return no('NoData', `no data: the query gives nothing on ${sourceName(forecast.spec)}`);
     case 'sample':
       return judgeSample(demand.sample, forecast, { now, no });
   }
@@ -148,9 +148,8 @@ function judgeSample(
     const message = `the newest sample is of ${time}, older than staleAfter ${spec.staleAfter}`;
     return { draft: draft('Observed', 'False', 'StaleData', message), sample };
   }
-  const { serverRef } = spec.source.prometheus;
   // The number is in status.observed; here it would make every loop write the conditions.
-  const message = `demand is read from server ${JSON.stringify(serverRef)}, no older than staleAfter ${spec.staleAfter}`;
+  const message = `demand is read from ${sourceName(spec)}, no older than staleAfter ${spec.staleAfter}`;
   return { draft: draft('Observed', 'True', 'DemandObserved', message), sample };
 }
 

@@ -10,8 +10,11 @@ import { linkSignal } from '../../kube/deadline.ts';
 import { resourcePath } from '../../kube/paths.ts';
 import type { ObjectStore } from '../../kube/store.ts';
 import { isTimeZone } from '../../series/calendar.ts';
-import type { MetricSource } from '../../sources/metrics/metric-source.ts';
-import { readDemand } from './read-demand.ts';
+import type { PrometheusServers } from '../../sources/metrics/prometheus-servers.ts';
+import { sourceName } from './demand-source.ts';
+import { openPrometheus } from './open-source.ts';
+import type { OpenedSource } from './open-source.ts';
+import { readDemand, refusedDemand } from './read-demand.ts';
 import type { DemandRead, HistoryPlan } from './read-demand.ts';
 import type { TargetReading } from './snapshot.ts';
 
@@ -21,10 +24,8 @@ export interface GatherContext {
   readonly clock: Clock;
   readonly forecasts: ObjectStore<DemandForecast>;
   readonly hpas: ObjectStore<HorizontalPodAutoscaler & KubeObject>;
-  /** The server that serverRef names; undefined when the configuration does not have it. */
-  readonly source: (serverRef: string) => MetricSource | undefined;
-  /** The names that serverRef may take, for messages. */
-  readonly serverNames: readonly string[];
+  /** Where demand may be read. */
+  readonly servers: PrometheusServers;
   /** For everything that is read from the source for one forecast, its retries included; 40 s when left out. */
   readonly sourceTimeoutMs?: number;
   /** Told of what could not be read and has no condition. */
@@ -72,13 +73,14 @@ export async function gather(
 
 async function readDemandInTime(
   context: GatherContext,
-  { spec }: DemandForecast,
+  forecast: DemandForecast,
   { plan, signal }: { readonly plan: HistoryPlan; readonly signal: AbortSignal },
 ): Promise<DemandRead> {
   const { clock, sourceTimeoutMs = 40_000 } = context;
-  const { query, serverRef } = spec.source.prometheus;
-  const source = context.source(serverRef);
-  if (source === undefined) return unknownServer(serverRef, context.serverNames);
+  const { spec } = forecast;
+  const opened = await open(context, forecast, signal);
+  if (opened.kind === 'refused') return refusedDemand(opened.reason, opened.message);
+  const { source, query } = opened;
   // Without a time zone nothing is learnt from it.
   const window = isTimeZone(spec.timeZone) ? spec.history.window : spec.staleAfter;
   const windowSeconds = parseDurationSeconds(window, 'spec.history.window');
@@ -89,22 +91,20 @@ async function readDemandInTime(
   clock.sleep(sourceTimeoutMs, timer.signal).then(expire, () => undefined);
   try {
     const now = clock.nowMs() / 1000;
-    return await readDemand(source, { query, serverRef, windowSeconds, plan }, { now, signal: link.signal });
+    const from = sourceName(spec);
+    return await readDemand(source, { query, from, windowSeconds, plan }, { now, signal: link.signal });
   } finally {
     timer.abort();
     link.unlink();
   }
 }
 
-function unknownServer(serverRef: string, names: readonly string[]): DemandRead {
-  const message = `source.prometheus.serverRef: got ${JSON.stringify(serverRef)}, want one of ${names.join(', ')}`;
-  return {
-    demand: { kind: 'failed', reason: 'UnknownServer', message },
-    samples: [],
-    readUntil: undefined,
-    historyFailure: message,
-    isHistoryRefused: false,
-  };
+async function open(context: GatherContext, forecast: DemandForecast, signal: AbortSignal): Promise<OpenedSource> {
+  const { prometheus } = forecast.spec.source;
+  if (prometheus === undefined) {
+    return { kind: 'refused', reason: 'UnknownServer', message: 'source: got none, want prometheus or resource' };
+  }
+  return await openPrometheus(context, forecast, { spec: prometheus, signal });
 }
 
 interface Workload {

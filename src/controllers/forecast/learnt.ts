@@ -7,6 +7,7 @@ import { createTargetForecaster } from '../../forecast/engine.ts';
 import type { HistoryState, TargetForecaster } from '../../forecast/engine.ts';
 import { isTimeZone } from '../../series/calendar.ts';
 import { targetKey } from './decide.ts';
+import { demandKey } from './demand-source.ts';
 import type { DemandRead, HistoryPlan } from './read-demand.ts';
 import type { Outlook } from './snapshot.ts';
 
@@ -90,7 +91,7 @@ function createLearnt(): Learnt {
     isStatusCurrent: (forecast) =>
       writtenDemand === undefined
         ? forecast.status?.observedGeneration === forecast.metadata.generation
-        : writtenDemand === demandOf(forecast),
+        : writtenDemand === demandKey(forecast),
     absorb: (forecast, { samples, readUntil, historyFailure = '', isHistoryRefused, pods }, now) => {
       refusal = isHistoryRefused ? nextRefusal(refusal, { forecast, historyFailure, now }) : undefined;
       const target = targetKey(forecast);
@@ -108,7 +109,7 @@ function createLearnt(): Learnt {
     },
     history: (now) => engine?.forecaster.history(now),
     wrote: (forecast) => {
-      writtenDemand = demandOf(forecast);
+      writtenDemand = demandKey(forecast);
     },
     explainedAt: () => explainedSeconds,
     explained: (now) => {
@@ -138,11 +139,11 @@ function nextRefusal(
 }
 
 function isFor(engine: Engine | undefined, forecast: DemandForecast): boolean {
-  return engine?.demand === demandOf(forecast) && engine.setup === setupOf(forecast);
+  return engine?.demand === demandKey(forecast) && engine.setup === setupOf(forecast);
 }
 
 function historyOf(forecast: DemandForecast): string {
-  return demandOf(forecast) + setupOf(forecast);
+  return demandKey(forecast) + setupOf(forecast);
 }
 
 /** An engine that knows the demand goes on until the history has been read for the one that takes its place. */
@@ -151,12 +152,12 @@ function nextEngine(
   forecast: DemandForecast,
   { readUntil, leadSeconds }: { readonly readUntil: number | undefined; readonly leadSeconds: number },
 ): Engine | undefined {
-  const own = engine?.demand === demandOf(forecast) ? engine : undefined;
+  const own = engine?.demand === demandKey(forecast) ? engine : undefined;
   if (!isTimeZone(forecast.spec.timeZone)) return own;
   if (isFor(own, forecast)) return own && { ...own, readUntil: readUntil ?? own.readUntil };
   if (own !== undefined && readUntil === undefined) return own;
   const forecaster = createForecaster(forecast, leadSeconds);
-  return { demand: demandOf(forecast), setup: setupOf(forecast), forecaster, readUntil };
+  return { demand: demandKey(forecast), setup: setupOf(forecast), forecaster, readUntil };
 }
 
 function createForecaster({ spec }: DemandForecast, leadSeconds: number): TargetForecaster {
@@ -184,10 +185,6 @@ function outlook(
   if (now - lastTimestamp > maxSampleAgeSeconds) return { kind: 'held' };
   forecaster.setOptions({ leadSeconds, quantile: Number(spec.quantile) });
   return forecaster.issue(now);
-}
-
-function demandOf({ spec }: DemandForecast): string {
-  return JSON.stringify([spec.source.prometheus.serverRef, spec.source.prometheus.query]);
 }
 
 /** What an engine cannot change afterwards. */

@@ -101,11 +101,15 @@ function shapeOfBinary(node: SyntaxNode, reading: Reading): Shape {
   const operator = childrenOf(node).find(({ from }) => from >= left.to)?.name ?? '';
   const silent: Reading = { ...reading, blame: () => 'average' };
   const shapes = { left: shapeOf(left, silent), right: shapeOf(right, silent) };
-  const isDivided = operator === 'Div' && (shapes.right === 'count' || isPodCount(right, reading));
-  if (isDivided) return shapes.left === 'count' ? 'other' : reading.blame(node);
+  if (operator === 'Div' && shapes.left !== 'count' && isCount(right, shapes.right, reading))
+    return reading.blame(node);
   const average = averageOf(operator, shapes);
   if (average !== undefined) return shapeOf(average === 'left' ? left : right, reading);
   return arithmetic.has(operator) ? 'other' : shapes.left;
+}
+
+function isCount(node: SyntaxNode, shape: Shape, reading: Reading): boolean {
+  return shape === 'count' || isPodCount(node, reading);
 }
 
 const arithmetic: ReadonlySet<string> = new Set(['Add', 'Sub', 'Mul', 'Div', 'Mod', 'Pow', 'Atan2']);
