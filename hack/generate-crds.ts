@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { stringify } from 'yaml';
 import { customResourceDefinition } from '../src/api/crd.ts';
 import { demandForecastCrd, demandForecastSchema } from '../src/api/v1alpha1/demand-forecast.ts';
+import { presetsPage } from './presets-page.ts';
 
 /** Generated files: path from the repository's root → text. */
 export function generated(): ReadonlyMap<string, string> {
@@ -13,6 +14,7 @@ export function generated(): ReadonlyMap<string, string> {
       'manifests/crds/headstart.dev_demandforecasts.yaml',
       header + stringify(crd, { lineWidth: 120, aliasDuplicateObjects: false }),
     ],
+    ['docs/reference/presets.md', presetsPage()],
   ]);
 }
 

@@ -70,7 +70,7 @@ export function parsePrometheusSettings(text: string, where: string): Prometheus
 function parseYaml(text: string, where: string): unknown {
   try {
     // An alias may stand for a tree that is larger than any memory.
-    return parse(text, { maxAliasCount: 0 }) ?? {};
+    return parse(text, { maxAliasCount: 0, logLevel: 'error' }) ?? {};
   } catch (error) {
     const [line] = errorMessage(error).split('\n');
     throw new HeadstartError('InvalidInput', `${where}: not YAML: ${line}`);
