@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseAllDocuments } from 'yaml';
@@ -31,6 +33,8 @@ interface StageOptions {
   readonly controlPlane?: ControlPlaneOptions;
   /** Headstart's loop; 5s when left out, so that stories are short. */
   readonly syncPeriod?: string;
+  /** The text of --prometheus-config, from the URL of Prometheus; none when left out. */
+  readonly prometheusConfig?: (url: string) => string;
 }
 
 /** A control plane, Prometheus with history, and Headstart as its manifests install it. */
@@ -86,13 +90,23 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     const controlPlane = await startControlPlane(options.controlPlane);
     undo.push(controlPlane.stop);
     const syncPeriod = options.syncPeriod ?? '5s';
-    const headstart = await installHeadstart(controlPlane, { prometheusUrl: prometheus.url, syncPeriod });
+    const env = await writeConfig(options.prometheusConfig?.(prometheus.url), undo);
+    const headstart = await installHeadstart(controlPlane, { prometheusUrl: prometheus.url, syncPeriod, env });
     undo.push(headstart.stop);
     return { controlPlane, prometheus, headstart, setDemand: counters.set, stop, ...actions(controlPlane) };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/** The file of --prometheus-config, as the variable that names it. */
+async function writeConfig(text: string | undefined, undo: (() => Promise<void>)[]): Promise<Record<string, string>> {
+  if (text === undefined) return {};
+  const dir = await mkdtemp(join(tmpdir(), 'headstart-stage-'));
+  undo.push(async () => await rm(dir, { recursive: true }));
+  await writeFile(join(dir, 'config.yaml'), text);
+  return { HEADSTART_PROMETHEUS_CONFIG: join(dir, 'config.yaml') };
 }
 
 type Actions = Pick<Stage, 'applyExample' | 'apply' | 'forecast' | 'reason' | 'metric' | 'hpa'>;
