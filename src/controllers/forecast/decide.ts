@@ -43,7 +43,7 @@ export function decide(given: Snapshot, now: number): Decision {
   const hpa = findHpa(forecast, snapshot.hpas);
   const observed = judgeObserved(snapshot, now);
   const forecastable = judgeForecastable(snapshot);
-  const mayForecast = target.status !== 'False';
+  const mayForecast = target.status !== 'False' && !snapshot.perPod.isPerPod;
   const numbers = renderForecasted(snapshot, standing, { now, mayForecast });
   const data = {
     ...renderObserved(observed.sample, standing),
@@ -57,7 +57,14 @@ export function decide(given: Snapshot, now: number): Decision {
     observed.draft,
     ...forecastable,
     ...judgeCalibrated(snapshot.outlook),
-    judgePublishing({ forecast, status: data, target, forecastable: forecastable[0], now }),
+    judgePublishing({
+      forecast,
+      status: data,
+      target,
+      forecastable: forecastable[0],
+      isPerPod: snapshot.perPod.isPerPod,
+      now,
+    }),
   ];
   const before = forecast.status?.conditions ?? [];
   const at = { observedGeneration: forecast.metadata.generation, now: formatRfc3339(now) };
@@ -120,10 +127,11 @@ interface ObservedJudgement {
   readonly sample?: Sample;
 }
 
-function judgeObserved({ forecast, demand }: Snapshot, now: number): ObservedJudgement {
+function judgeObserved({ forecast, demand, perPod }: Snapshot, now: number): ObservedJudgement {
   const no = (reason: Reason<'Observed'>, message: string): ObservedJudgement => ({
     draft: draft('Observed', 'False', reason, message),
   });
+  if (perPod.isPerPod && demand.kind === 'sample') return no('PerPodAverage', perPodMessage(perPod.changes));
   switch (demand.kind) {
     case 'failed':
       return no(demand.reason, demand.message);
@@ -132,6 +140,10 @@ function judgeObserved({ forecast, demand }: Snapshot, now: number): ObservedJud
     case 'sample':
       return judgeSample(demand.sample, forecast, { now, no });
   }
+}
+
+function perPodMessage(changes: number): string {
+  return `in the last ${changes} changes of the number of pods demand moved against it in proportion: this is an average per pod; want the total, such as sum(…)`;
 }
 
 function judgeSample(
@@ -207,6 +219,7 @@ interface PublishingInput {
   readonly status: Pick<DemandForecastStatus, 'observed' | 'forecast'>;
   readonly target: ConditionDraft<'TargetReady'>;
   readonly forecastable: ConditionDraft<'Forecastable'> | undefined;
+  readonly isPerPod: boolean;
   readonly now: number;
 }
 
@@ -240,8 +253,9 @@ function isUsable(curve: NonNullable<DemandForecastStatus['forecast']>, now: num
   return Math.abs(ageSeconds) <= maxForecastAgeSeconds && index >= 0 && index < curve.values.length;
 }
 
-function whyNoForecast({ status, target, forecastable }: PublishingInput): string {
+function whyNoForecast({ status, target, forecastable, isPerPod }: PublishingInput): string {
   if (target.status === 'False') return target.message;
+  if (isPerPod) return 'demand is an average per pod';
   if (forecastable?.status === 'False') return forecastable.message;
   return status.forecast === undefined
     ? 'there is no forecast'

@@ -43,6 +43,8 @@ export interface Gathered extends DemandRead {
   readonly target: TargetReading;
   /** Undefined when they were not asked for, or could not be read. */
   readonly pods: readonly PodStart[] | undefined;
+  /** Ready pods of the target; undefined when it could not be read. */
+  readonly readyReplicas: number | undefined;
 }
 
 const plurals = { Deployment: 'deployments', StatefulSet: 'statefulsets' } as const;
@@ -109,13 +111,17 @@ async function open(context: GatherContext, forecast: DemandForecast, signal: Ab
 
 interface Workload {
   readonly spec?: { readonly selector?: LabelSelector };
+  /** Without the field no pod is ready. */
+  readonly status?: { readonly readyReplicas?: number };
 }
+
+const unread = { pods: undefined, readyReplicas: undefined };
 
 async function readTarget(
   context: GatherContext,
   forecast: DemandForecast,
   signal: AbortSignal,
-): Promise<Pick<Gathered, 'target' | 'pods'>> {
+): Promise<Pick<Gathered, 'target' | 'pods' | 'readyReplicas'>> {
   const { scaleTargetRef, lead } = forecast.spec;
   const { apiVersion, kind, name } = scaleTargetRef;
   const { namespace } = forecast.metadata;
@@ -124,12 +130,13 @@ async function readTarget(
     const workload = await context.client.request<Workload>({ path, signal });
     const target: TargetReading = { kind: 'found' };
     const selector = workload.spec?.selector;
-    if (lead !== 'auto' || selector === undefined) return { target, pods: undefined };
-    return { target, pods: await readPods(context, forecast, { selector, signal }) };
+    const readyReplicas = workload.status?.readyReplicas ?? 0;
+    if (lead !== 'auto' || selector === undefined) return { target, pods: undefined, readyReplicas };
+    return { target, pods: await readPods(context, forecast, { selector, signal }), readyReplicas };
   } catch (error) {
     if (!(error instanceof HeadstartError)) throw error;
-    if (error.code === 'NotFound') return { target: { kind: 'missing' }, pods: undefined };
-    return { target: { kind: 'unreadable', message: errorMessage(error) }, pods: undefined };
+    if (error.code === 'NotFound') return { target: { kind: 'missing' }, ...unread };
+    return { target: { kind: 'unreadable', message: errorMessage(error) }, ...unread };
   }
 }
 

@@ -3,6 +3,8 @@ import type { DemandForecast } from '../../api/v1alpha1/demand-forecast.ts';
 import { parseDurationSeconds } from '../../base/duration.ts';
 import { estimateLead, noLeads, recordPods } from '../../capacity/lead.ts';
 import type { Lead, PodStart } from '../../capacity/lead.ts';
+import { judgePerPod, noReplicas, recordReplicas } from '../../capacity/per-pod.ts';
+import type { PerPodVerdict, ReplicaRecord } from '../../capacity/per-pod.ts';
 import { createTargetForecaster } from '../../forecast/engine.ts';
 import type { HistoryState, TargetForecaster } from '../../forecast/engine.ts';
 import { isTimeZone } from '../../series/calendar.ts';
@@ -31,13 +33,18 @@ export interface Learnt {
   history(now: number): HistoryState | undefined;
   /** Status has been written for this forecast. */
   wrote(forecast: DemandForecast): void;
+  /** Whether demand has moved as an average per pod does. */
+  perPod(): PerPodVerdict;
   /** When the explaining part of status was last written, in epoch seconds; undefined before the first time. */
   explainedAt(): number | undefined;
   explained(now: number): void;
 }
 
 /** What was read. */
-type Absorbed = Omit<DemandRead, 'demand'> & { readonly pods: readonly PodStart[] | undefined };
+type Absorbed = DemandRead & {
+  readonly pods: readonly PodStart[] | undefined;
+  readonly readyReplicas: number | undefined;
+};
 
 /** Everything that is learnt, by the uid of the DemandForecast; for the life of the process. */
 export interface Registry {
@@ -80,6 +87,7 @@ function createLearnt(): Learnt {
   let refusal: Refusal | undefined;
   let plannedSeconds = Number.NaN;
   let explainedSeconds: number | undefined;
+  let seen = { of: '', record: noReplicas };
   const leadOf = ({ spec }: DemandForecast): Lead =>
     estimateLead(leads.record, spec.lead === 'auto' ? undefined : parseDurationSeconds(spec.lead, 'spec.lead'));
   return {
@@ -92,7 +100,9 @@ function createLearnt(): Learnt {
       writtenDemand === undefined
         ? forecast.status?.observedGeneration === forecast.metadata.generation
         : writtenDemand === demandKey(forecast),
-    absorb: (forecast, { samples, readUntil, historyFailure = '', isHistoryRefused, pods }, now) => {
+    absorb: (forecast, read, now) => {
+      const { samples, readUntil, historyFailure = '', isHistoryRefused, pods } = read;
+      seen = watchReplicas(seen, forecast, { ...read, now });
       refusal = isHistoryRefused ? nextRefusal(refusal, { forecast, historyFailure, now }) : undefined;
       const target = targetKey(forecast);
       if (leads.target !== target) leads = { target, record: noLeads };
@@ -111,10 +121,31 @@ function createLearnt(): Learnt {
     wrote: (forecast) => {
       writtenDemand = demandKey(forecast);
     },
+    perPod: () => judgePerPod(seen.record),
     explainedAt: () => explainedSeconds,
     explained: (now) => {
       explainedSeconds = now;
     },
+  };
+}
+
+interface Seen {
+  /** The target and its demand. */
+  readonly of: string;
+  readonly record: ReplicaRecord;
+}
+
+function watchReplicas(
+  seen: Seen,
+  forecast: DemandForecast,
+  { demand, readyReplicas = 0, now }: Pick<Absorbed, 'demand' | 'readyReplicas'> & { readonly now: number },
+): Seen {
+  const of = `${targetKey(forecast)} ${demandKey(forecast)}`;
+  const record = seen.of === of ? seen.record : noReplicas;
+  if (demand.kind !== 'sample') return { of, record };
+  return {
+    of,
+    record: recordReplicas(record, { timestamp: now, replicas: readyReplicas, demand: demand.sample.value }),
   };
 }
 

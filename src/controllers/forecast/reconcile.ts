@@ -132,6 +132,7 @@ async function look(
     lead: learnt.lead(forecast),
     outlook,
     history: learnt.history(now),
+    perPod: learnt.perPod(),
     isStatusCurrent: learnt.isStatusCurrent(forecast),
   };
   return decide(snapshot, now);
