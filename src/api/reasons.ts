@@ -30,7 +30,6 @@ export const reasons = {
     'SourceUnauthorized',
     'QueryNotAllowed',
     'PerPodAverage',
-    'TargetUnknown',
   ],
   /** Can demand be forecast at all? */
   Forecastable: ['ModelFitted', 'TooLittleHistory', 'CannotFit', 'NoHistory', 'InvalidTimeZone'],

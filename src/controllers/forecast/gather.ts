@@ -14,6 +14,7 @@ import type { PrometheusServers } from '../../sources/metrics/prometheus-servers
 import { sourceName } from './demand-source.ts';
 import { openPrometheus } from './open-source.ts';
 import type { OpenedSource } from './open-source.ts';
+import type { UsageRegistry } from './resource-source.ts';
 import { readDemand, refusedDemand } from './read-demand.ts';
 import type { DemandRead, HistoryPlan } from './read-demand.ts';
 import type { TargetReading } from './snapshot.ts';
@@ -26,6 +27,7 @@ export interface GatherContext {
   readonly hpas: ObjectStore<HorizontalPodAutoscaler & KubeObject>;
   /** Where demand may be read. */
   readonly servers: PrometheusServers;
+  readonly usage: UsageRegistry;
   /** For everything that is read from the source for one forecast, its retries included; 40 s when left out. */
   readonly sourceTimeoutMs?: number;
   /** Told of what could not be read and has no condition. */
@@ -61,26 +63,36 @@ export async function gather(
   { plan, signal }: { readonly plan: HistoryPlan; readonly signal: AbortSignal },
 ): Promise<Gathered> {
   const { namespace } = forecast.metadata;
+  const reading = readTarget(context, forecast, signal);
   const [workload, read] = await Promise.all([
-    readTarget(context, forecast, signal),
-    readDemandInTime(context, forecast, { plan, signal }),
+    reading,
+    readDemandInTime(context, forecast, { plan, signal, target: async () => await reading }),
   ]);
+  const { selector: _selector, ...target } = workload;
   return {
     ...read,
-    ...workload,
+    ...target,
     forecasts: context.forecasts.list(namespace),
     hpas: context.hpas.list(namespace),
   };
 }
 
+type TargetRead = Pick<Gathered, 'target' | 'pods' | 'readyReplicas'> & {
+  readonly selector: LabelSelector | undefined;
+};
+
 async function readDemandInTime(
   context: GatherContext,
   forecast: DemandForecast,
-  { plan, signal }: { readonly plan: HistoryPlan; readonly signal: AbortSignal },
+  {
+    plan,
+    signal,
+    target,
+  }: { readonly plan: HistoryPlan; readonly signal: AbortSignal; readonly target: () => Promise<TargetRead> },
 ): Promise<DemandRead> {
   const { clock, sourceTimeoutMs = 40_000 } = context;
   const { spec } = forecast;
-  const opened = await open(context, forecast, signal);
+  const opened = await open(context, forecast, { signal, target });
   if (opened.kind === 'refused') return refusedDemand(opened.reason, opened.message);
   const { source, query } = opened;
   // Without a time zone nothing is learnt from it.
@@ -101,12 +113,24 @@ async function readDemandInTime(
   }
 }
 
-async function open(context: GatherContext, forecast: DemandForecast, signal: AbortSignal): Promise<OpenedSource> {
-  const { prometheus } = forecast.spec.source;
-  if (prometheus === undefined) {
-    return { kind: 'refused', reason: 'UnknownServer', message: 'source: got none, want prometheus or resource' };
+async function open(
+  context: GatherContext,
+  forecast: DemandForecast,
+  { signal, target }: { readonly signal: AbortSignal; readonly target: () => Promise<TargetRead> },
+): Promise<OpenedSource> {
+  const { prometheus, resource } = forecast.spec.source;
+  if (prometheus !== undefined) return await openPrometheus(context, forecast, { spec: prometheus, signal });
+  // The pods to measure are those of the target.
+  const { selector } = await target();
+  if (selector === undefined || resource === undefined) {
+    return {
+      kind: 'refused',
+      reason: 'NoData',
+      message: 'the pods to measure are not known: the target cannot be read',
+    };
   }
-  return await openPrometheus(context, forecast, { spec: prometheus, signal });
+  const source = context.usage.open({ forecast, resource: resource.name }, formatSelector(selector));
+  return { kind: 'open', source, query: resource.name };
 }
 
 interface Workload {
@@ -115,13 +139,9 @@ interface Workload {
   readonly status?: { readonly readyReplicas?: number };
 }
 
-const unread = { pods: undefined, readyReplicas: undefined };
+const unread = { pods: undefined, readyReplicas: undefined, selector: undefined };
 
-async function readTarget(
-  context: GatherContext,
-  forecast: DemandForecast,
-  signal: AbortSignal,
-): Promise<Pick<Gathered, 'target' | 'pods' | 'readyReplicas'>> {
+async function readTarget(context: GatherContext, forecast: DemandForecast, signal: AbortSignal): Promise<TargetRead> {
   const { scaleTargetRef, lead } = forecast.spec;
   const { apiVersion, kind, name } = scaleTargetRef;
   const { namespace } = forecast.metadata;
@@ -131,8 +151,8 @@ async function readTarget(
     const target: TargetReading = { kind: 'found' };
     const selector = workload.spec?.selector;
     const readyReplicas = workload.status?.readyReplicas ?? 0;
-    if (lead !== 'auto' || selector === undefined) return { target, pods: undefined, readyReplicas };
-    return { target, pods: await readPods(context, forecast, { selector, signal }), readyReplicas };
+    if (lead !== 'auto' || selector === undefined) return { target, pods: undefined, readyReplicas, selector };
+    return { target, pods: await readPods(context, forecast, { selector, signal }), readyReplicas, selector };
   } catch (error) {
     if (!(error instanceof HeadstartError)) throw error;
     if (error.code === 'NotFound') return { target: { kind: 'missing' }, ...unread };

@@ -49,6 +49,7 @@ const reasonOfCode: Partial<Record<ErrorCode, Reason<'Observed'>>> = {
   Unavailable: 'SourceUnavailable',
   Throttled: 'SourceUnavailable',
   BadResponse: 'BadResponse',
+  NoData: 'NoData',
   Unauthorized: 'SourceUnauthorized',
   Forbidden: 'SourceUnauthorized',
 };

@@ -18,6 +18,7 @@ import { gather } from './gather.ts';
 import type { GatherContext } from './gather.ts';
 import { createRegistry } from './learnt.ts';
 import type { Learnt, Registry } from './learnt.ts';
+import { createUsageRegistry } from './resource-source.ts';
 import { untilNextLookMs } from './schedule.ts';
 import { mustWriteSlow, splitStatus } from './status-parts.ts';
 import { createTurns } from './turns.ts';
@@ -35,7 +36,7 @@ interface ReconcileContext extends GatherContext {
 const { kind, plural } = demandForecastCrd;
 
 /** What the controller works with; see ReconcileContext for the rest. */
-interface ForecastControllerOptions extends Omit<ReconcileContext, 'registry' | 'inTurn'> {
+interface ForecastControllerOptions extends Omit<ReconcileContext, 'registry' | 'inTurn' | 'usage'> {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   /** DemandForecasts looked at at a time; most of it is waiting. 32 when left out. */
@@ -53,9 +54,14 @@ export interface ForecastController {
 
 /** A controller that does nothing until it is run, as the one that is elected. */
 export function createForecastController(options: ForecastControllerOptions): ForecastController {
-  const { forecasts, clock, random, workers = 32, onResult } = options;
+  const { client, forecasts, clock, random, workers = 32, onResult, onProblem = () => undefined } = options;
   const registry = createRegistry();
-  const context: ReconcileContext = { ...options, registry, inTurn: createTurns() };
+  const usage = createUsageRegistry({ client, onProblem });
+  const forget = ({ metadata }: DemandForecast): void => {
+    registry.forget(metadata.namespace, metadata.name);
+    usage.forget(metadata.namespace, metadata.name);
+  };
+  const context: ReconcileContext = { ...options, registry, inTurn: createTurns(), usage };
   let queue: WorkQueue | undefined;
   /** A change of one may give, or take, the target of another. */
   const addWithRivals = (forecast: DemandForecast): void => {
@@ -68,7 +74,7 @@ export function createForecastController(options: ForecastControllerOptions): Fo
   return {
     changed: (change) => {
       const { object } = change;
-      if (change.type === 'deleted') registry.forget(object.metadata.namespace, object.metadata.name);
+      if (change.type === 'deleted') forget(object);
       // Every look ends with a change of status, which is no reason for the next one.
       else if (change.type === 'modified' && isSameSpec(change.object, change.old)) return;
       if (change.type === 'modified') addWithRivals(change.old);
@@ -102,6 +108,7 @@ async function reconcile(context: ReconcileContext, key: string, signal: AbortSi
   const forecast = context.forecasts.get(namespace, name);
   if (forecast === undefined) {
     context.registry.forget(namespace, name);
+    context.usage.forget(namespace, name);
     return undefined;
   }
   const learnt = context.registry.get(forecast);
