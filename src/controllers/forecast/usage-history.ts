@@ -44,7 +44,7 @@ export async function loadUsage(
  * Reads an object's samples; undefined when they are of another target or resource.
  * @throws HeadstartError InvalidInput for a version that is not known, and for what is not whole
  */
-export function readSamples({ samples }: DemandHistory, owner: UsageOwner): UsageSnapshots | undefined {
+function readSamples({ samples }: DemandHistory, owner: UsageOwner): UsageSnapshots | undefined {
   if (samples === undefined) return undefined;
   const { version, resource, target, startTime } = samples;
   if (version !== '1') throw invalidInput('samples.version', version, '1');
