@@ -49,7 +49,7 @@ export function createUsageSamples(initialWindowSeconds: number): UsageSamples {
         slot,
         before === undefined ? { sum: sum + value, count: count + 1 } : { sum: sum - before + value, count },
       );
-      forget(minute);
+      if (count === 0) forget(minute);
     },
     range: (fromSeconds, toSeconds) => {
       const samples: Sample[] = [];
