@@ -54,6 +54,7 @@ test.each([
   ['a=ftp://p', 'want an http:// or https:// URL'],
   ['a=http://p,a=http://q', 'each name once'],
   ['a=http://user:secret@p', 'credentials do not belong in the URL of p'],
+  ['http://user:secret@p', 'want NAME=URL'],
 ])('Prometheus servers %j are refused: %s', (servers, message) => {
   const result = parseConfig(['--prometheus-servers', servers], {}, 'h');
   expect(result).toHaveProperty('errors.0', expect.stringContaining(message));

@@ -134,8 +134,8 @@ test.each([
   [['--timeout', '0s'], '--timeout: got "0s", want a duration from 1s to 5m'],
   [['--timeout', '1'], '--timeout: got "1", want a duration such as'],
   [['--output', 'yaml'], '--output: got "yaml", want human or json'],
-  [['--prometheus-servers', 'http://p'], '--prometheus-servers: got "http://p", want NAME=URL'],
-  [['--prometheus-servers', 'a=http://u:p@h'], '--prometheus-servers: credentials do not belong in the URL of h'],
+  [['--prometheus-servers', 'http://p'], '--prometheus-servers: got "an entry without a name", want NAME=URL'],
+  [['--prometheus-servers', 'a=http://u:p@h'], '--prometheus-servers: a: credentials do not belong in the URL of h'],
   [['web'], "Unexpected argument 'web'"],
   [['--colour'], "Unknown option '--colour'"],
 ])('%j is refused', async (argv, message) => {

@@ -264,9 +264,9 @@ describe('installation, leader and rights', () => {
     { name: 'reading the Lease fails', change: { lease: failure('BadResponse') }, finds: 'leader NotRead' },
     {
       name: 'a right of Headstart is missing',
-      change: { rights: { value: rights.map((right) => ({ right, isAllowed: right.resource !== 'pods' })) } },
+      change: { rights: { value: rights.map((right) => ({ right, isAllowed: right.resource !== 'leases' })) } },
       finds: 'access Denied',
-      says: /^headstart-forecaster may not: list pods$/,
+      says: /^headstart-forecaster may not: get leases.coordination.k8s.io headstart-forecaster in namespace headstart-system; update /,
       fix: /kubectl apply -k manifests\/base/,
     },
     {
@@ -531,7 +531,7 @@ describe('metrics-server', () => {
           value: [
             {
               ...resource,
-              spec: { ...resource.spec, source: { resource: {} } as unknown as DemandForecast['spec']['source'] },
+              spec: { ...resource.spec, source: { resource: { name: 'cpu' } } },
             },
           ],
         },
@@ -614,6 +614,7 @@ describe('histories', () => {
       finds: 'history BadConfiguration',
     },
     { name: 'another source', change: history({ kind: 'other-source' }), finds: 'history OtherSource' },
+    { name: 'a Secret of its own', change: history({ kind: 'own-access' }), finds: 'history OwnAccess' },
   ]);
 });
 

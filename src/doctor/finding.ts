@@ -131,6 +131,7 @@ export const checks = {
       OutOfReach: 'skipped',
       NoConfiguration: 'skipped',
       OtherSource: 'skipped',
+      OwnAccess: 'skipped',
     },
   },
 } as const satisfies Readonly<Record<string, CheckDescription>>;

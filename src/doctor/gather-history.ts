@@ -7,6 +7,7 @@ import { parseQuantity } from '../base/quantity.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { resourcePath } from '../kube/paths.ts';
 import type { MetricSource } from '../sources/metrics/metric-source.ts';
+import { demandQuery } from '../sources/metrics/presets.ts';
 import { hpaOf } from './checks/tolerance.ts';
 import { inParallel } from './concurrency.ts';
 import { summarizeHistory } from './history-summary.ts';
@@ -19,6 +20,8 @@ export interface HistoryContext {
   readonly clock: Clock;
   readonly headstartNamespace: string;
   readonly servers: ReadonlyMap<string, string> | undefined;
+  /** A file of the forecaster that configures its servers, with what proves who it is; it is not ours to read. */
+  readonly configFile: string | undefined;
   readonly parseServers: (text: string, where: string) => ReadonlyMap<string, string>;
   readonly createSource: (url: string) => MetricSource;
   readonly onProgress: (what: string, done?: number, total?: number) => void;
@@ -61,13 +64,17 @@ export async function gatherHistories(
 }
 
 async function findServers(context: HistoryContext): Promise<Servers> {
-  const { client, headstartNamespace: namespace, servers, parseServers, createSource } = context;
+  const { client, headstartNamespace: namespace, servers, configFile, parseServers, createSource } = context;
   const open = (urls: ReadonlyMap<string, string>, isNamed: boolean): Servers => ({
     kind: 'known',
     isNamed,
     byName: new Map([...urls].map(([name, url]) => [name, { url, source: createSource(url) }])),
   });
   if (servers !== undefined) return open(servers, true);
+  if (configFile !== undefined) {
+    const message = `servers are configured in ${configFile} of the forecaster, which is not read`;
+    return { kind: 'no-configuration', failure: { code: 'NotFound', message } };
+  }
   try {
     const path = resourcePath({ apiVersion: 'v1', plural: 'configmaps', namespace, name: configMap });
     const { data } = await client.request<{ readonly data?: Readonly<Record<string, string>> }>({ path });
@@ -93,12 +100,16 @@ interface Subject {
 
 async function readHistory(context: HistoryContext, servers: Servers, subject: Subject): Promise<HistoryReading> {
   const { forecast } = subject;
-  if (!('prometheus' in forecast.spec.source)) return { kind: 'other-source' };
+  const { prometheus } = forecast.spec.source;
+  if (prometheus === undefined) return { kind: 'other-source' };
+  if (prometheus.url !== undefined || prometheus.secretRef !== undefined) return { kind: 'own-access' };
   if (servers.kind !== 'known') return servers;
-  const { query, serverRef } = forecast.spec.source.prometheus;
+  const { serverRef } = prometheus;
   const server = servers.byName.get(serverRef);
   if (server === undefined) return { kind: 'unknown-server', server: serverRef, names: [...servers.byName.keys()] };
   try {
+    const { kind, name } = forecast.spec.scaleTargetRef;
+    const query = demandQuery(prometheus, { namespace: forecast.metadata.namespace, kind, name }) ?? '';
     const summary = await read(context.clock, server.source, { ...subject, query });
     return { kind: 'read', server: serverRef, summary };
   } catch (error) {

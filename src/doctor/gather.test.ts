@@ -16,7 +16,7 @@ function answerOf({ path, body }: KubeRequest): unknown {
   if (path.endsWith('/selfsubjectreviews')) return { metadata: { creationTimestamp: '2026-09-01T12:01:00Z' } };
   if (path.endsWith('/subjectaccessreviews')) {
     const { spec } = body as { spec: { resourceAttributes: { resource: string } } };
-    return { status: { allowed: spec.resourceAttributes.resource !== 'pods' } };
+    return { status: { allowed: spec.resourceAttributes.resource !== 'statefulsets' } };
   }
   if (path.endsWith('/demandforecasts')) return { items: [demandForecast({}), demandForecast({ name: 'api' })] };
   if (path.endsWith('/predicted_demand')) return { items: [{ value: '5' }] };
@@ -62,7 +62,7 @@ test('what is there, what is not, and what is allowed', async () => {
     'headstart-forecaster': { value: undefined },
   });
   const denied = 'value' in snapshot.rights ? snapshot.rights.value.filter(({ isAllowed }) => !isAllowed) : [];
-  expect(denied.map(({ right }) => right.resource)).toEqual(['pods']);
+  expect(denied.map(({ right }) => right.resource)).toEqual(['statefulsets']);
   expect(snapshot.metrics.get('shop/api')).toEqual({ value: { answer: '5', milliseconds: 0 } });
   expect([...snapshot.histories.values()].map(({ kind }) => kind)).toEqual(['read', 'read']);
   expect(said).toContain('reading histories 2/2');
@@ -127,6 +127,41 @@ test.each([
   const history = (await look(withServers(data))).snapshot.histories.get('shop/web');
   expect(history?.kind).toBe(kind);
   expect(JSON.stringify(history)).not.toContain('secret');
+});
+
+test('a preset is asked for by its query', async () => {
+  const asked: string[] = [];
+  const note: MetricSource['range'] = async ({ query }) => {
+    asked.push(query);
+    return [];
+  };
+  const spec = { source: { prometheus: { preset: 'cpu', serverRef: 'default' } } } as const;
+  await look(
+    (request) =>
+      request.path.endsWith('/demandforecasts') ? { items: [demandForecast({ spec })] } : answerOf(request),
+    { createSource: () => ({ ...empty, range: note }) },
+  );
+  expect(asked[0]).toContain('container_cpu_usage_seconds_total{namespace="shop"');
+});
+
+test.each([
+  { url: 'https://team.example' },
+  { secretRef: { name: 'prometheus' } },
+])('what is for the forecaster alone is not asked: %j', async (own) => {
+  const spec = { source: { prometheus: { query: 'x', serverRef: 'default', ...own } } };
+  const { snapshot } = await look((request) =>
+    request.path.endsWith('/demandforecasts') ? { items: [demandForecast({ spec })] } : answerOf(request),
+  );
+  expect(snapshot.histories.get('shop/web')).toEqual({ kind: 'own-access' });
+});
+
+test("servers of the forecaster's file are not known", async () => {
+  const { snapshot } = await look((request) => {
+    if (!request.path.endsWith('/deployments/headstart-forecaster')) return answerOf(request);
+    const env = [{ name: 'HEADSTART_PROMETHEUS_CONFIG', value: '/etc/headstart/prometheus/config.yaml' }];
+    return { spec: { template: { spec: { containers: [{ name: 'headstart', env }] } } } };
+  });
+  expect(snapshot.histories.get('shop/web')).toMatchObject({ kind: 'no-configuration' });
 });
 
 test('a source that fails, and servers that were named', async () => {

@@ -62,8 +62,10 @@ export async function gather(context: GatherContext): Promise<Gathered> {
   const known = ('failure' in forecasts ? undefined : forecasts.value) ?? [];
   onProgress('asking for rights');
   const namespaces = [...new Set(known.map(({ metadata }) => metadata.namespace))].slice(0, maxNamespaces);
+  const { deployments: read } = installation;
+  const keepsApiService = environment(read, 'headstart-metrics').get('HEADSTART_API_SERVICE') !== 'never';
   const rights = await readRights(client, [
-    ...headstartRights(headstartNamespace, keepsApiService(installation.deployments)),
+    ...headstartRights(headstartNamespace, keepsApiService),
     ...hpaRights(namespaces),
   ]);
   onProgress('reading metrics');
@@ -72,7 +74,11 @@ export async function gather(context: GatherContext): Promise<Gathered> {
   const aheadMs = 'failure' in localClock ? 0 : localClock.value.aheadSeconds * 1000;
   const clusterClock: Clock = { ...clock, nowMs: () => clock.nowMs() - aheadMs };
   const histories = await gatherHistories(
-    { ...context, clock: clusterClock },
+    {
+      ...context,
+      clock: clusterClock,
+      configFile: environment(read, 'headstart-forecaster').get('HEADSTART_PROMETHEUS_CONFIG'),
+    },
     known,
     'failure' in hpas ? [] : hpas.value,
   );
@@ -162,12 +168,12 @@ async function readInstallation({
   return { apiService, certificate, metricsServer, lease, deployments: Object.fromEntries(read) };
 }
 
-/** Whether the metrics role was told to look after the APIService, as it does unless `manifests/components` say no. */
-function keepsApiService(read: InstallationReading['deployments']): boolean {
-  const metrics = read['headstart-metrics'];
-  const pod = metrics === undefined || 'failure' in metrics ? undefined : metrics.value?.spec?.template?.spec;
-  const env = (pod?.containers ?? []).flatMap((container) => container.env ?? []);
-  return !env.some(({ name, value }) => name === 'HEADSTART_API_SERVICE' && value === 'never');
+/** The environment that a Deployment gives its containers, where it is a plain value. */
+function environment(read: InstallationReading['deployments'], name: string): ReadonlyMap<string, string | undefined> {
+  const deployment = read[name];
+  const pod = deployment === undefined || 'failure' in deployment ? undefined : deployment.value?.spec?.template?.spec;
+  const variables = (pod?.containers ?? []).flatMap((container) => container.env ?? []);
+  return new Map(variables.map((variable) => [variable.name, variable.value]));
 }
 
 interface Secret {

@@ -57,6 +57,8 @@ export function headstartRights(namespace: string, keepsApiService: boolean): Ri
     ...grant(forecaster, ['get'], { group: 'apps', resource: 'deployments' }),
     ...grant(forecaster, ['get'], { group: 'apps', resource: 'statefulsets' }),
     ...grant(forecaster, ['list'], { group: '', resource: 'pods' }),
+    ...grant(forecaster, ['list'], { group: 'metrics.k8s.io', resource: 'pods' }),
+    ...grant(forecaster, ['get', 'create', 'patch'], { group: 'headstart.dev', resource: 'demandhistories' }),
     ...grant(forecaster, ['create', 'patch'], { group: 'events.k8s.io', resource: 'events' }),
     ...grant(forecaster, ['get', 'update'], {
       group: 'coordination.k8s.io',

@@ -92,7 +92,9 @@ export type HistoryReading =
   | { readonly kind: 'unknown-server'; readonly server: string; readonly names: readonly string[] }
   | { readonly kind: 'no-configuration'; readonly failure: Failure }
   | { readonly kind: 'bad-configuration'; readonly message: string }
-  | { readonly kind: 'other-source' };
+  | { readonly kind: 'other-source' }
+  /** A server or a Secret of the forecast's own namespace. */
+  | { readonly kind: 'own-access' };
 
 /** Everything that the checks look at; times are epoch seconds. */
 export interface Snapshot {

@@ -51,6 +51,10 @@ function judge(forecast: DemandForecast, reading: HistoryReading, now: number): 
       const message = `demand of ${name} does not come from Prometheus${hearsay(forecast)}`;
       return [finding('history', 'OtherSource', { message, object })];
     }
+    case 'own-access': {
+      const message = `the history of ${name} was not read, as its url or secretRef is for the forecaster alone${hearsay(forecast)}`;
+      return [finding('history', 'OwnAccess', { message, object })];
+    }
   }
 }
 

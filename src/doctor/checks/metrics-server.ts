@@ -46,7 +46,7 @@ function conditionOf(apiService: ApiService | undefined): SeenCondition | undefi
 function usersOf({ forecasts, hpas }: Snapshot): string[] {
   if ('failure' in forecasts) return [];
   return (forecasts.value ?? []).flatMap((forecast) => {
-    const own = 'resource' in forecast.spec.source ? [`DemandForecast ${keyOf(forecast)}`] : [];
+    const own = forecast.spec.source.resource !== undefined ? [`DemandForecast ${keyOf(forecast)}`] : [];
     const hpa = 'failure' in hpas ? undefined : hpaOf(forecast, hpas.value);
     const isReader = hpa?.spec.metrics?.some(({ type }) => resourceTypes.includes(type)) === true;
     return hpa !== undefined && isReader ? [...own, `HPA ${keyOf(hpa)}`] : own;
