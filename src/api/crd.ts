@@ -10,6 +10,8 @@ export interface CrdDescription {
   readonly singular: string;
   readonly shortNames: readonly string[];
   readonly columns: readonly PrinterColumn[];
+  /** Where /scale finds its numbers. */
+  readonly scale?: Readonly<Record<'specReplicasPath' | 'statusReplicasPath' | 'labelSelectorPath', string>>;
 }
 
 /**
@@ -26,7 +28,8 @@ export function customResourceDefinition(description: CrdDescription, schema: TS
     metadata: { type: 'object' },
     ...openAPIV3Schema.properties,
   };
-  const { kind, plural, singular, shortNames, columns } = description;
+  const { kind, plural, singular, shortNames, columns, scale } = description;
+  const subresources = { status: {}, ...(scale === undefined ? {} : { scale }) };
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
@@ -40,7 +43,7 @@ export function customResourceDefinition(description: CrdDescription, schema: TS
           name: 'v1alpha1',
           served: true,
           storage: true,
-          ...('status' in openAPIV3Schema.properties ? { subresources: { status: {} } } : {}),
+          ...('status' in openAPIV3Schema.properties ? { subresources } : {}),
           additionalPrinterColumns: columns,
           schema: { openAPIV3Schema },
         },

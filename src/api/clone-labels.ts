@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+import { apiGroup } from './labels.ts';
+
+/** What clones, and the objects about them, are marked with. */
+export const cloneLabels = {
+  /** `true` on every clone; what the webhook, the policy and the sweeper select by. */
+  clone: `${apiGroup}/clone`,
+  /** Name of the ClonePool. */
+  pool: `${apiGroup}/pool`,
+  /** Hash of the pod template that the clone was made from. */
+  revision: `${apiGroup}/revision`,
+  /** floor(deadline / bucketSeconds): clones that end together have the same. */
+  expiryBucket: `${apiGroup}/expiry-bucket`,
+} as const;
+
+/** What is written about a clone. */
+export const cloneAnnotations = {
+  /** RFC 3339, UTC: when the clone is to end, at the latest. */
+  deadline: `${apiGroup}/deadline`,
+  /** Seconds since creation after which it ends, whatever the deadline says. */
+  ttlSeconds: `${apiGroup}/ttl-seconds`,
+  /** `cpu=15%/180s`: ends early when below this for so long. */
+  exitBelow: `${apiGroup}/exit-below`,
+  /** The id of the window that it was made for. */
+  window: `${apiGroup}/window`,
+  /** `Retiring` once it has been chosen to end; final. */
+  state: `${apiGroup}/state`,
+  /** Why it ends: an {@link ExitReason}. */
+  exitReason: `${apiGroup}/exit-reason`,
+  /** On a ClonePool: make clones although an HPA counts them. */
+  acceptHpaOverlap: `${apiGroup}/accept-hpa-overlap`,
+} as const;
+
+/** Why a clone ends; the word of the annotation, the Event, the metric label and `status.exits`. */
+export const exitReasons = ['Expired', 'Idle', 'Surplus', 'Outdated', 'StartFailed', 'Failed'] as const;
+export type ExitReason = (typeof exitReasons)[number];
+
+export const clonePools = 'clonepools';
+export const cloneTemplates = 'clonetemplates';
+/** The ServiceAccount of the role that makes and ends clones. */
+export const clonesAccount = 'headstart-clones';
+
+/** Shortest and longest time to live of a clone, seconds; the webhook clamps to it. */
+export const ttlBounds = { min: 60, max: 86_400 } as const;
+/** Of a clone-labelled pod that nobody gave one. */
+export const defaultTtlSeconds = 3600;
