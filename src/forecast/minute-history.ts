@@ -3,7 +3,11 @@ import { at } from '../series/time-series.ts';
 import type { Sample, TimeSeries } from '../series/time-series.ts';
 
 const minuteSeconds = 60;
-const keptMinutes = 28 * 24 * 60;
+const mostMinutes = 28 * 24 * 60;
+
+/** How far samples are apart is measured on a day, and what comes due is up to some minutes older than the history. */
+const leastMinutes = 25 * 60;
+const marginMinutes = 60;
 
 /** In the newest minutes single samples are kept, so that a minute that arrives in parts gets their mean. */
 const openMinutes = 5;
@@ -11,7 +15,7 @@ const openMinutes = 5;
 /** A sample may stand for this many minutes where samples are further apart than a minute. */
 const longestHold = 5;
 
-/** Demand by the minute, for the last 28 days. Minutes are counted from the epoch. */
+/** Demand by the minute, for the last days. Minutes are counted from the epoch. */
 export interface MinuteHistory {
   /**
    * Takes samples in any order; a repeated sample changes nothing. Samples of one minute are averaged. A minute that
@@ -29,9 +33,12 @@ export interface MinuteHistory {
   measureSpacing(): void;
 }
 
-/** An empty history. */
-export function createMinuteHistory(): MinuteHistory {
+/** An empty history that keeps what `wantedSeconds` need, at most (and by default) 28 days. */
+export function createMinuteHistory(wantedSeconds: number = mostMinutes * minuteSeconds): MinuteHistory {
+  const wantedMinutes = Math.ceil(wantedSeconds / minuteSeconds) + marginMinutes;
+  const keptMinutes = Math.max(leastMinutes, Math.min(mostMinutes, wantedMinutes));
   const ring = new Float64Array(keptMinutes).fill(Number.NaN);
+  const slot = (minute: number): number => slotOf(minute, keptMinutes);
   const open = new Map<number, Map<number, number>>();
   let first = Number.POSITIVE_INFINITY;
   let head = Number.NEGATIVE_INFINITY;
@@ -84,12 +91,12 @@ export function createMinuteHistory(): MinuteHistory {
       return { startSeconds: start * minuteSeconds, stepSeconds: minuteSeconds, values };
     },
     measureSpacing: () => {
-      hold = Math.min(longestHold, medianDistance(ring, { first, head }));
+      hold = Math.min(longestHold, medianDistance((minute) => at(ring, slot(minute)), { first, head }));
     },
   };
 }
 
-function slot(minute: number): number {
+function slotOf(minute: number, keptMinutes: number): number {
   return ((minute % keptMinutes) + keptMinutes) % keptMinutes;
 }
 
@@ -113,11 +120,11 @@ function mean(samples: ReadonlyMap<number, number>): number {
 }
 
 /** Median distance of minutes with a sample over the last day, at least 1. */
-function medianDistance(ring: Float64Array, { first, head }: { first: number; head: number }): number {
+function medianDistance(valueAt: (minute: number) => number, { first, head }: { first: number; head: number }): number {
   const distances: number[] = [];
   let previous = Number.NaN;
   for (let minute = Math.max(first, head - 1440); minute < head; minute += 1) {
-    if (Number.isNaN(at(ring, slot(minute)))) continue;
+    if (Number.isNaN(valueAt(minute))) continue;
     if (minute > previous) distances.push(minute - previous);
     previous = minute;
   }
