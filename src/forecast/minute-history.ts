@@ -35,10 +35,10 @@ export interface MinuteHistory {
 
 /** An empty history that keeps what `wantedSeconds` need, at most (and by default) 28 days. */
 export function createMinuteHistory(wantedSeconds: number = mostMinutes * minuteSeconds): MinuteHistory {
-  const wantedMinutes = Math.ceil(wantedSeconds / minuteSeconds) + marginMinutes;
-  const keptMinutes = Math.max(leastMinutes, Math.min(mostMinutes, wantedMinutes));
+  const keptMinutes = keptMinutesOf(wantedSeconds);
   const ring = new Float64Array(keptMinutes).fill(Number.NaN);
-  const slot = (minute: number): number => slotOf(minute, keptMinutes);
+  const slot = (minute: number): number => ((minute % keptMinutes) + keptMinutes) % keptMinutes;
+  const given = (minute: number): number => at(ring, slot(minute));
   const open = new Map<number, Map<number, number>>();
   let first = Number.POSITIVE_INFINITY;
   let head = Number.NEGATIVE_INFINITY;
@@ -58,7 +58,7 @@ export function createMinuteHistory(wantedSeconds: number = mostMinutes * minute
     advanceTo(minute);
     first = Math.min(first, minute);
     if (minute < head - openMinutes) {
-      if (!Number.isNaN(at(ring, slot(minute)))) return false;
+      if (!Number.isNaN(given(minute))) return false;
       ring[slot(minute)] = mean(samples);
       return true;
     }
@@ -72,7 +72,7 @@ export function createMinuteHistory(wantedSeconds: number = mostMinutes * minute
   const read = (minute: number): number => {
     if (minute >= head || minute < first) return Number.NaN;
     for (let source = minute; source > minute - hold && source >= first; source -= 1) {
-      const value = at(ring, slot(source));
+      const value = given(source);
       if (!Number.isNaN(value)) return value;
     }
     return Number.NaN;
@@ -91,13 +91,14 @@ export function createMinuteHistory(wantedSeconds: number = mostMinutes * minute
       return { startSeconds: start * minuteSeconds, stepSeconds: minuteSeconds, values };
     },
     measureSpacing: () => {
-      hold = Math.min(longestHold, medianDistance((minute) => at(ring, slot(minute)), { first, head }));
+      hold = Math.min(longestHold, medianDistance(given, { first, head }));
     },
   };
 }
 
-function slotOf(minute: number, keptMinutes: number): number {
-  return ((minute % keptMinutes) + keptMinutes) % keptMinutes;
+function keptMinutesOf(wantedSeconds: number): number {
+  const wantedMinutes = Math.ceil(wantedSeconds / minuteSeconds) + marginMinutes;
+  return Math.max(leastMinutes, Math.min(mostMinutes, wantedMinutes));
 }
 
 /** In the order of time, so that which minutes are new does not depend on the order of arrival. */
@@ -120,11 +121,11 @@ function mean(samples: ReadonlyMap<number, number>): number {
 }
 
 /** Median distance of minutes with a sample over the last day, at least 1. */
-function medianDistance(valueAt: (minute: number) => number, { first, head }: { first: number; head: number }): number {
+function medianDistance(given: (minute: number) => number, { first, head }: { first: number; head: number }): number {
   const distances: number[] = [];
   let previous = Number.NaN;
   for (let minute = Math.max(first, head - 1440); minute < head; minute += 1) {
-    if (Number.isNaN(valueAt(minute))) continue;
+    if (Number.isNaN(given(minute))) continue;
     if (minute > previous) distances.push(minute - previous);
     previous = minute;
   }

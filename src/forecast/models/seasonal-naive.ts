@@ -57,7 +57,8 @@ function createMemory(history: TimeSeries, calendar: LocalCalendar): Memory {
   let end = 0;
   let last = Number.NaN;
   const push = (value: number): void => {
-    if (end === ring.length && end < size) ring = grown(ring, Math.min(size, end + Math.ceil(growSeconds / stepSeconds)));
+    if (end === ring.length && end < size)
+      ring = grown(ring, Math.min(size, end + Math.ceil(growSeconds / stepSeconds)));
     ring[end % size] = value;
     end += 1;
     if (!Number.isNaN(value)) last = value;
