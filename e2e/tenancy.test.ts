@@ -67,14 +67,15 @@ function forecast(name: string, prometheus: object, namespace = 'blue'): object 
   };
 }
 
-/** Waits until Observed has the reason; gives the forecast. */
+/** Waits until Observed has the reason, and the value is there, which is written after it; gives the forecast. */
 async function becomes(name: string, reason: string, namespace = 'blue'): Promise<DemandForecast> {
   let last = 'nothing';
   const probe = async (): Promise<DemandForecast | undefined> => {
     const found = await stage.forecast(name, namespace);
     const condition = found.status?.conditions?.find(({ type }) => type === 'Observed');
     last = `${condition?.reason}: ${condition?.message}`;
-    return condition?.reason === reason ? found : undefined;
+    const isWhole = reason !== 'DemandObserved' || found.status?.observed !== undefined;
+    return condition?.reason === reason && isWhole ? found : undefined;
   };
   return await waitUntil(`${name} becomes ${reason}`, probe, { timeoutMs: 60_000, intervalMs: 500 }).catch(
     (cause: unknown) => {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { fromOutside, fromOutsideMs } from './testing/fuzz.ts';
 import { parseConfig, serveFlagsHelp } from './config.ts';
 
 test('nothing given: the defaults, with the host name as identity', () => {
@@ -61,18 +62,23 @@ test.each([
   expect(JSON.stringify(result)).not.toContain('secret');
 });
 
-test('any flags give a configuration or errors, never a throw', () => {
-  fc.assert(
-    fc.property(
-      fc.array(fc.oneof(fc.string(), fc.constantFrom('--role', '--secure-port', '--', '-x', '--role=')), {
-        maxLength: 6,
-      }),
-      (argv) => {
-        expect(typeof parseConfig(argv, {}, 'h')).toBe('object');
-      },
-    ),
-  );
-});
+test(
+  'any flags give a configuration or errors, never a throw',
+  () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(fc.string(), fc.constantFrom('--role', '--secure-port', '--', '-x', '--role=')), {
+          maxLength: 6,
+        }),
+        (argv) => {
+          expect(typeof parseConfig(argv, {}, 'h')).toBe('object');
+        },
+      ),
+      fromOutside,
+    );
+  },
+  fromOutsideMs,
+);
 
 test('the help names every flag with its variable', () => {
   expect(serveFlagsHelp()).toContain('--prometheus-servers');

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { parseAllDocuments } from 'yaml';
+import { parseQuantity } from '../../src/base/quantity.ts';
 import { waitUntil } from '../../src/testing/process.ts';
 import { startFakePrometheus } from './fake-prometheus.ts';
 import { cpuSeconds, residentMiB } from './load.ts';
@@ -17,6 +20,8 @@ export interface Writes {
   /** Of one core. */
   readonly cpuShare: number;
   readonly residentMiB: number;
+  /** What its Deployment allows. */
+  readonly limitMiB: number;
 }
 
 const writing = ['create', 'update', 'patch', 'apply', 'delete'];
@@ -51,10 +56,31 @@ export async function measureWrites(stage: Stage, count: number, log: (line: str
     patchBytes: await largestPatch(stage),
     cpuShare: (cpuAfter - cpuBefore) / (minutes * 60),
     residentMiB: residentMiB(process.pid),
+    limitMiB: await memoryLimitMiB(),
   };
   await process.stop();
   prometheus.stop();
   return result;
+}
+
+interface Deployment {
+  readonly kind?: string;
+  readonly spec?: {
+    readonly template: {
+      readonly spec: {
+        readonly containers: readonly { readonly resources: { readonly limits: { memory: string } } }[];
+      };
+    };
+  };
+}
+
+/** The memory limit of the forecaster in manifests/base. */
+async function memoryLimitMiB(): Promise<number> {
+  const text = await readFile(new URL('../../manifests/base/forecaster.yaml', import.meta.url), 'utf8');
+  const objects = parseAllDocuments(text).map((document) => document.toJS() as Deployment);
+  const deployment = objects.find(({ kind }) => kind === 'Deployment');
+  const limit = deployment?.spec?.template.spec.containers[0]?.resources.limits.memory ?? '';
+  return parseQuantity(limit, 'resources.limits.memory') / 2 ** 20;
 }
 
 /** Requests to the apiserver so far, by verb, from the forecaster's own metrics. */

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { HeadstartError } from '../base/errors.ts';
 import type { Gathered } from '../doctor/gather.ts';
+import { fromOutside, fromOutsideMs } from '../testing/fuzz.ts';
 import { runDoctor } from './doctor.ts';
 import { doctorHelp, parseDoctorCommand } from './doctor-options.ts';
 import type { DoctorCommand } from './doctor-options.ts';
@@ -144,26 +145,31 @@ test.each([
   expect(stderr).toContain(`headstart doctor: ${message}`);
 });
 
-test('whatever is given, it is a command or a refusal', () => {
-  const names = [
-    '-n',
-    '-A',
-    '--timeout',
-    '--output',
-    '--prometheus-servers',
-    '--headstart-namespace',
-    '--strict',
-    '--',
-  ];
-  const argv = fc.array(fc.oneof(fc.constantFrom(...names), fc.string()), { maxLength: 6 });
-  fc.assert(
-    fc.property(argv, (given) => {
-      expect(attempt(() => parseDoctorCommand(given))).toSatisfy(
-        (result) => !(result instanceof Error) || result instanceof HeadstartError,
-      );
-    }),
-  );
-});
+test(
+  'whatever is given, it is a command or a refusal',
+  () => {
+    const names = [
+      '-n',
+      '-A',
+      '--timeout',
+      '--output',
+      '--prometheus-servers',
+      '--headstart-namespace',
+      '--strict',
+      '--',
+    ];
+    const argv = fc.array(fc.oneof(fc.constantFrom(...names), fc.string()), { maxLength: 6 });
+    fc.assert(
+      fc.property(argv, (given) => {
+        expect(attempt(() => parseDoctorCommand(given))).toSatisfy(
+          (result) => !(result instanceof Error) || result instanceof HeadstartError,
+        );
+      }),
+      fromOutside,
+    );
+  },
+  fromOutsideMs,
+);
 
 function attempt(act: () => unknown): unknown {
   try {

@@ -100,7 +100,7 @@ export interface HistoryState {
 
 /** Forecasts one target; is told samples, and asked once a minute. */
 export interface TargetForecaster {
-  /** Takes samples in any order; repeated ones and gaps do no harm. At most 28 days are kept. */
+  /** Takes samples in any order; repeated ones and gaps do no harm. Those older than the history are not kept. */
   observe(samples: readonly Sample[]): void;
   setOptions(patch: { leadSeconds?: number; quantile?: number }): void;
   history(nowSeconds: number): HistoryState;
@@ -137,7 +137,7 @@ interface Fit {
 export function createTargetForecaster(options: TargetOptions): TargetForecaster {
   const state: State = {
     options,
-    history: createMinuteHistory(),
+    history: createMinuteHistory(options.historySeconds),
     scoreboard: createScoreboard(),
     online: createOnline(options),
     late: 0,

@@ -110,10 +110,12 @@ function calibrated(contest: Contest, score: Score | undefined, mean: number): C
   return { fitted: track.fitted, calibration: createCalibration(contest, track, { rule, mean }) };
 }
 
+/** Closures hold on to nothing of the history: it lives for as long as the forecaster, once for every target. */
 function createForecaster(history: TimeSeries, { timeZone, target }: ForecasterSetup, parts: Parts): Forecaster {
   const calendar = localCalendar(timeZone);
   const { fitted, calibration, reference } = parts;
   const { windowSteps, lastPosition } = target;
+  const { stepSeconds } = history;
   let now = endSeconds(history);
   let last = lastPresent(history.values);
   let floor = history.values.some((value) => value < 0) ? Number.NEGATIVE_INFINITY : 0;
@@ -126,7 +128,7 @@ function createForecaster(history: TimeSeries, { timeZone, target }: ForecasterS
       if (reference.fitted !== fitted) reference.fitted.update(value);
       if (!Number.isNaN(value)) last = value;
       if (value < 0) floor = Number.NEGATIVE_INFINITY;
-      now += history.stepSeconds;
+      now += stepSeconds;
     },
     outlook: () => {
       const path = pathOf(last, fitted, target);

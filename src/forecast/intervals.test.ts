@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { naiveContest } from '../testing/contest.ts';
-import { createCalibration, createKernel, weightedQuantiles } from './intervals.ts';
+import { createCalibration, kernelOf, weightedQuantiles } from './intervals.ts';
 
 const flat = Number.POSITIVE_INFINITY;
 const weighted = fc
@@ -56,13 +56,13 @@ describe('weightedQuantiles', () => {
   });
 });
 
-describe('createKernel', () => {
+describe('kernelOf', () => {
   test('counts all times alike without a time of day', () => {
-    expect(createKernel({ power: 1, timeOfDaySeconds: flat })).toBeUndefined();
+    expect(kernelOf({ power: 1, timeOfDaySeconds: flat })).toBeUndefined();
   });
 
   test('counts near times most, around midnight too', () => {
-    const kernel = createKernel({ power: 1, timeOfDaySeconds: 3600 }) ?? new Float64Array();
+    const kernel = kernelOf({ power: 1, timeOfDaySeconds: 3600 }) ?? new Float64Array();
     expect(kernel[0]).toBeGreaterThan(5 * (kernel[180] ?? 0));
     expect(kernel[1430]).toBeCloseTo(kernel[10] ?? 0, 9);
     expect(kernel[720]).toBeGreaterThan(0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { at } from '../series/time-series.ts';
-import type { Contest, Origin, Track } from './contest.ts';
+import type { Contest, Track } from './contest.ts';
 
 const daySeconds = 86_400;
 const minutesPerDay = 1440;
@@ -50,54 +50,91 @@ function residualScale(forecast: number, meanDemand: number, power: number): num
   return meanDemand * Math.max(leastScale, Math.abs(forecast) / meanDemand) ** power;
 }
 
-/** Residuals of a track at the noted position number `slot`, scaled by a power of the forecast. */
-export function collectResiduals(
-  contest: Contest,
-  track: Track,
-  where: { slot: number; power: number; mean: number },
-): Residuals {
-  const { origins, positions, actual } = contest;
+/** The errors of one position by origin, and the origins whose error is known, smallest error first. */
+interface Errors {
+  readonly values: Float64Array;
+  /** What each was divided by. */
+  readonly scales: Float64Array;
+  /** At most `wantedOrigins` of a contest, which fits 16 bits. */
+  readonly order: Uint16Array;
+}
+
+interface Where {
+  readonly slot: number;
+  readonly power: number;
+  readonly mean: number;
+}
+
+function errorsOf({ origins, positions, actual }: Contest, track: Track, { slot, power, mean }: Where): Errors {
   const scales = new Float64Array(origins.length);
   const values = scales.map((_, index) => {
-    const place = index * positions.length + where.slot;
+    const place = index * positions.length + slot;
     const forecast = at(track.forecasts, place);
-    scales[index] = residualScale(forecast, where.mean, where.power);
+    scales[index] = residualScale(forecast, mean, power);
     return (at(actual, place) - forecast) / at(scales, index);
   });
-  const known = Uint32Array.from(origins.keys()).filter((index) => !Number.isNaN(at(values, index)));
-  const order = known.sort((a, b) => at(values, a) - at(values, b));
-  const sorted = (all: Float64Array): Float64Array => Float64Array.from(order, (index) => at(all, index));
-  const ofOrigins = (valueOf: (origin: Origin) => number): Float64Array => sorted(Float64Array.from(origins, valueOf));
+  const known = Uint16Array.from(origins.keys()).filter((index) => !Number.isNaN(at(values, index)));
+  return { values, scales, order: known.sort((a, b) => at(values, a) - at(values, b)) };
+}
+
+/** The values of the origins in `order`. */
+function pick(values: Float64Array, order: Uint16Array): Float64Array {
+  const picked = new Float64Array(order.length);
+  for (let index = 0; index < order.length; index += 1) picked[index] = at(values, order[index] ?? 0);
+  return picked;
+}
+
+/** Residuals of a track at the noted position number `slot`, scaled by a power of the forecast. */
+export function collectResiduals(contest: Contest, track: Track, where: Where): Residuals {
+  const { values, scales, order } = errorsOf(contest, track, where);
+  const ofOrigins = (all: Float64Array): Float64Array => pick(all, order);
   return {
-    values: sorted(values),
-    scales: sorted(scales),
-    weights: ofOrigins(({ ageSeconds }) => 0.5 ** (ageSeconds / halfLifeSeconds)),
-    minutesOfDay: ofOrigins(({ secondOfDay }) => Math.floor(secondOfDay / 60)),
-    days: ofOrigins(({ day }) => day),
+    values: ofOrigins(values),
+    scales: ofOrigins(scales),
+    weights: ofOrigins(weightsByAge(contest)),
+    minutesOfDay: ofOrigins(minutesOfDay(contest)),
+    days: ofOrigins(Float64Array.from(contest.origins, ({ day }) => day)),
   };
+}
+
+function weightsByAge({ origins }: Contest): Float64Array {
+  return Float64Array.from(origins, ({ ageSeconds }) => 0.5 ** (ageSeconds / halfLifeSeconds));
+}
+
+function minutesOfDay({ origins }: Contest): Float64Array {
+  return Float64Array.from(origins, ({ secondOfDay }) => Math.floor(secondOfDay / 60));
 }
 
 /** Factors for the weights of residuals by how many minutes apart in the day they are. */
 export type Kernel = Float64Array;
 
-/** The kernel of a rule: a bell, and a floor under it so that other times still count a little; none for all alike. */
-export function createKernel({ timeOfDaySeconds }: ResidualRule): Kernel | undefined {
+/**
+ * The kernel of a rule: a bell, and a floor under it so that other times still count a little; none for all alike.
+ * Kernels are memoised: all targets share the few rules that there are.
+ */
+export function kernelOf({ timeOfDaySeconds }: ResidualRule): Kernel | undefined {
   if (timeOfDaySeconds === Number.POSITIVE_INFINITY) return undefined;
-  return Float64Array.from({ length: minutesPerDay }, (_, minutes) => {
+  const known = kernels.get(timeOfDaySeconds);
+  if (known !== undefined) return known;
+  const kernel = Float64Array.from({ length: minutesPerDay }, (_, minutes) => {
     const distance = (60 * Math.min(minutes, minutesPerDay - minutes)) / timeOfDaySeconds;
     return otherTimesShare + Math.exp(-0.5 * distance * distance);
   });
+  kernels.set(timeOfDaySeconds, kernel);
+  return kernel;
 }
+
+const kernels = new Map<number, Kernel>();
 
 /** Weights of residuals for a forecast made at `minuteOfDay`; residuals of the day `exceptDay` are left out. */
 export function weightsAt(
-  { weights, minutesOfDay, days }: Residuals,
+  { weights, minutesOfDay, days }: Pick<Residuals, 'weights' | 'minutesOfDay'> & { readonly days?: Float64Array },
   kernel: Kernel | undefined,
   moment: { readonly minuteOfDay: number; readonly exceptDay?: number },
 ): Float64Array {
   const applied = new Float64Array(weights.length);
   for (let index = 0; index < weights.length; index += 1) {
-    if (at(days, index) === moment.exceptDay) continue;
+    if (days !== undefined && at(days, index) === moment.exceptDay) continue;
     const apart = Math.abs(at(minutesOfDay, index) - moment.minuteOfDay);
     applied[index] = kernel === undefined ? at(weights, index) : at(weights, index) * at(kernel, apart);
   }
@@ -145,31 +182,45 @@ function beyond(values: Float64Array, weights: Float64Array, level: number): num
   return ((level > 1 ? level - 1 : level) * (high - low)) / 0.2;
 }
 
+/** What a calibration keeps for as long as its model is in use: for many targets, most of their memory. */
+interface Kept {
+  readonly rule: ResidualRule;
+  readonly mean: number;
+  /** By position; what they say about their origins is kept once, by origin. */
+  readonly pools: readonly { readonly position: number; readonly values: Float64Array; readonly order: Uint16Array }[];
+  readonly weights: Float64Array;
+  readonly minutesOfDay: Float64Array;
+}
+
 /** The calibration of a track by a rule. */
 export function createCalibration(
   contest: Contest,
   track: Track,
-  basis: { rule: ResidualRule; mean: number },
+  { rule, mean }: { rule: ResidualRule; mean: number },
 ): Calibration {
-  const { rule, mean } = basis;
   const pools = contest.positions.flatMap((position, slot) => {
-    const residuals = collectResiduals(contest, track, { slot, power: rule.power, mean });
-    return residuals.values.length === 0 ? [] : [{ position, residuals }];
+    const { values, order } = errorsOf(contest, track, { slot, power: rule.power, mean });
+    return order.length === 0 ? [] : [{ position, values: pick(values, order), order }];
   });
-  // Several levels are asked for at the same moment.
-  let weighed: { minuteOfDay: number; weights: Float64Array[] } = { minuteOfDay: Number.NaN, weights: [] };
-  const kernel = createKernel(rule);
+  return calibrationOf({
+    rule,
+    mean,
+    pools,
+    weights: weightsByAge(contest),
+    minutesOfDay: minutesOfDay(contest),
+  });
+}
+
+/** A function of its own, so that the closure holds on to what is kept alone, and not to the contest. */
+function calibrationOf({ rule, mean, pools, weights, minutesOfDay }: Kept): Calibration {
   return {
     rule,
-    size: pools[0]?.residuals.values.length ?? 0,
+    size: pools[0]?.values.length ?? 0,
     curve: (secondOfDay, levelAt) => {
-      const minuteOfDay = Math.floor(secondOfDay / 60);
-      if (minuteOfDay !== weighed.minuteOfDay) {
-        weighed = { minuteOfDay, weights: pools.map(({ residuals }) => weightsAt(residuals, kernel, { minuteOfDay })) };
-      }
-      const knots = pools.map(({ position, residuals }, index) => {
-        const weights = weighed.weights[index] ?? residuals.weights;
-        const [value = Number.NaN] = weightedQuantiles(residuals.values, weights, [levelAt(position)]);
+      const moment = { minuteOfDay: Math.floor(secondOfDay / 60) };
+      const byOrigin = weightsAt({ weights, minutesOfDay }, kernelOf(rule), moment);
+      const knots = pools.map(({ position, values, order }) => {
+        const [value = Number.NaN] = weightedQuantiles(values, pick(byOrigin, order), [levelAt(position)]);
         return { position, value };
       });
       return (point, position) => point + residualScale(point, mean, rule.power) * interpolate(knots, position);

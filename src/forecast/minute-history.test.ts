@@ -57,6 +57,23 @@ describe('createMinuteHistory', () => {
     expect(history.put([sample(5, 1)])).toBe(0);
   });
 
+  test('keeps no more than is wanted of it, and an hour, but at least a day', () => {
+    const days = (count: number) => Array.from({ length: count * 1440 }, (_, minute) => sample(minute, minute));
+    for (const [wantedHours, keptMinutes] of [
+      [2, 25 * 60],
+      [24, 25 * 60],
+      [48, 49 * 60],
+    ] as const) {
+      const history = createMinuteHistory(wantedHours * 3600);
+      history.put(days(4));
+      expect(history.range()).toEqual({ first: 5760 - keptMinutes, head: 5760 });
+      expect(history.series(0).values).toEqual(
+        Float64Array.from({ length: keptMinutes }, (_, i) => 5760 - keptMinutes + i),
+      );
+      expect(history.at(5760 - keptMinutes - 1)).toBeNaN();
+    }
+  });
+
   test('holds a sample until the next where they are further apart than a minute, five minutes at most', () => {
     const history = createMinuteHistory();
     history.put([sample(0, 1), sample(3, 2), sample(6, 3)]);

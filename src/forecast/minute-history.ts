@@ -3,7 +3,11 @@ import { at } from '../series/time-series.ts';
 import type { Sample, TimeSeries } from '../series/time-series.ts';
 
 const minuteSeconds = 60;
-const keptMinutes = 28 * 24 * 60;
+const mostMinutes = 28 * 24 * 60;
+
+/** How far samples are apart is measured on a day, and what comes due is up to some minutes older than the history. */
+const leastMinutes = 25 * 60;
+const marginMinutes = 60;
 
 /** In the newest minutes single samples are kept, so that a minute that arrives in parts gets their mean. */
 const openMinutes = 5;
@@ -11,7 +15,7 @@ const openMinutes = 5;
 /** A sample may stand for this many minutes where samples are further apart than a minute. */
 const longestHold = 5;
 
-/** Demand by the minute, for the last 28 days. Minutes are counted from the epoch. */
+/** Demand by the minute, for the last days. Minutes are counted from the epoch. */
 export interface MinuteHistory {
   /**
    * Takes samples in any order; a repeated sample changes nothing. Samples of one minute are averaged. A minute that
@@ -29,9 +33,12 @@ export interface MinuteHistory {
   measureSpacing(): void;
 }
 
-/** An empty history. */
-export function createMinuteHistory(): MinuteHistory {
+/** An empty history that keeps what `wantedSeconds` need, at most (and by default) 28 days. */
+export function createMinuteHistory(wantedSeconds: number = mostMinutes * minuteSeconds): MinuteHistory {
+  const keptMinutes = keptMinutesOf(wantedSeconds);
   const ring = new Float64Array(keptMinutes).fill(Number.NaN);
+  const slot = (minute: number): number => ((minute % keptMinutes) + keptMinutes) % keptMinutes;
+  const given = (minute: number): number => at(ring, slot(minute));
   const open = new Map<number, Map<number, number>>();
   let first = Number.POSITIVE_INFINITY;
   let head = Number.NEGATIVE_INFINITY;
@@ -51,7 +58,7 @@ export function createMinuteHistory(): MinuteHistory {
     advanceTo(minute);
     first = Math.min(first, minute);
     if (minute < head - openMinutes) {
-      if (!Number.isNaN(at(ring, slot(minute)))) return false;
+      if (!Number.isNaN(given(minute))) return false;
       ring[slot(minute)] = mean(samples);
       return true;
     }
@@ -65,7 +72,7 @@ export function createMinuteHistory(): MinuteHistory {
   const read = (minute: number): number => {
     if (minute >= head || minute < first) return Number.NaN;
     for (let source = minute; source > minute - hold && source >= first; source -= 1) {
-      const value = at(ring, slot(source));
+      const value = given(source);
       if (!Number.isNaN(value)) return value;
     }
     return Number.NaN;
@@ -84,13 +91,14 @@ export function createMinuteHistory(): MinuteHistory {
       return { startSeconds: start * minuteSeconds, stepSeconds: minuteSeconds, values };
     },
     measureSpacing: () => {
-      hold = Math.min(longestHold, medianDistance(ring, { first, head }));
+      hold = Math.min(longestHold, medianDistance(given, { first, head }));
     },
   };
 }
 
-function slot(minute: number): number {
-  return ((minute % keptMinutes) + keptMinutes) % keptMinutes;
+function keptMinutesOf(wantedSeconds: number): number {
+  const wantedMinutes = Math.ceil(wantedSeconds / minuteSeconds) + marginMinutes;
+  return Math.max(leastMinutes, Math.min(mostMinutes, wantedMinutes));
 }
 
 /** In the order of time, so that which minutes are new does not depend on the order of arrival. */
@@ -113,11 +121,11 @@ function mean(samples: ReadonlyMap<number, number>): number {
 }
 
 /** Median distance of minutes with a sample over the last day, at least 1. */
-function medianDistance(ring: Float64Array, { first, head }: { first: number; head: number }): number {
+function medianDistance(given: (minute: number) => number, { first, head }: { first: number; head: number }): number {
   const distances: number[] = [];
   let previous = Number.NaN;
   for (let minute = Math.max(first, head - 1440); minute < head; minute += 1) {
-    if (Number.isNaN(at(ring, slot(minute)))) continue;
+    if (Number.isNaN(given(minute))) continue;
     if (minute > previous) distances.push(minute - previous);
     previous = minute;
   }

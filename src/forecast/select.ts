@@ -2,7 +2,7 @@
 import { at } from '../series/time-series.ts';
 import { pinball } from './accuracy.ts';
 import type { Contest, Track } from './contest.ts';
-import { collectResiduals, createKernel, weightedQuantiles, weightsAt } from './intervals.ts';
+import { collectResiduals, kernelOf, weightedQuantiles, weightsAt } from './intervals.ts';
 import type { Kernel, Residuals, ResidualRule } from './intervals.ts';
 import { meanPresent } from './robust.ts';
 
@@ -72,7 +72,7 @@ function seesTimeOfDay({ origins }: Contest): boolean {
 
 /** Mean loss over the positions that have any. */
 function judge(pools: readonly Residuals[], rule: ResidualRule): number {
-  const kernel = createKernel(rule);
+  const kernel = kernelOf(rule);
   const wanted = Math.ceil(judgedResiduals / pools.length);
   return meanPresent(Float64Array.from(pools, (pool) => meanLoss(pool, kernel, wanted)));
 }

@@ -17,7 +17,7 @@ import type { WorkQueue } from '../../kube/workqueue.ts';
 import { decide, targetKey } from './decide.ts';
 import type { Decision } from './decide.ts';
 import { gather } from './gather.ts';
-import type { GatherContext } from './gather.ts';
+import type { Gathered, GatherContext } from './gather.ts';
 import { createRegistry } from './learnt.ts';
 import type { Learnt, Registry } from './learnt.ts';
 import { createUsageRegistry } from './resource-source.ts';
@@ -173,9 +173,7 @@ async function look(
   { learnt, signal }: { readonly learnt: Learnt; readonly signal: AbortSignal },
 ): Promise<Decision> {
   const { clock, inTurn } = context;
-  const plan = learnt.plan(forecast, clock.nowMs() / 1000);
-  const gathered = await gather(context, forecast, { plan, signal });
-  learnt.absorb(forecast, gathered, clock.nowMs() / 1000);
+  const gathered = await readAndLearn(context, forecast, { learnt, signal });
   const { now, outlook } = await inTurn(() => {
     const at = clock.nowMs() / 1000;
     return { now: at, outlook: learnt.outlook(forecast, at) };
@@ -190,6 +188,19 @@ async function look(
     isStatusCurrent: learnt.isStatusCurrent(forecast),
   };
   return decide(snapshot, now);
+}
+
+/** What was read but its samples: there are megabytes of them in a whole history, and the turn may come much later. */
+async function readAndLearn(
+  context: ReconcileContext,
+  forecast: DemandForecast,
+  { learnt, signal }: { readonly learnt: Learnt; readonly signal: AbortSignal },
+): Promise<Omit<Gathered, 'samples'>> {
+  const { clock } = context;
+  const plan = learnt.plan(forecast, clock.nowMs() / 1000);
+  const { samples, ...gathered } = await gather(context, forecast, { plan, signal });
+  learnt.absorb(forecast, { ...gathered, samples }, clock.nowMs() / 1000);
+  return gathered;
 }
 
 /**

@@ -41,36 +41,42 @@ function fit(history: TimeSeries, context: FitContext): FittedModel | CannotFit 
     },
     neverNegative,
   );
-  return createFitted(history, { profile, known, rule, shape, neverNegative, offset: scaled(rule.offset, scale) });
+  const offset = scaled(rule.offset, scale);
+  const { observe, model } = createFitted(history, { profile, rule, shape, neverNegative, offset });
+  history.values.forEach((value, index) => observe(value, at(known, index)));
+  return model;
 }
 
 interface Parts {
   readonly profile: DayProfile;
-  /** The profile at each point of the history, as it was known before that point's day. */
-  readonly known: Float64Array;
   readonly rule: LevelRule;
   readonly shape: ProfileShape;
   readonly neverNegative: boolean;
   readonly offset: number;
 }
 
-function createFitted(history: TimeSeries, parts: Parts): FittedModel {
+interface Fitted {
+  /** Takes the next point of the history, and the profile as it was known before that point's day. */
+  observe(demand: number, expected: number): void;
+  readonly model: FittedModel;
+}
+
+/** Stands before the first point; its closures hold on to nothing of the history. */
+function createFitted({ startSeconds, stepSeconds }: TimeSeries, parts: Parts): Fitted {
   const { profile, rule, shape, offset } = parts;
-  const { stepSeconds } = history;
   const levelDecay = 0.5 ** (stepSeconds / rule.levelSeconds);
   const share = 0.5 ** (stepSeconds / rule.decaySeconds);
   const level: Level = { demand: 0, profile: 0, weight: 0, age: 0 };
   let { neverNegative } = parts;
   let last = 0;
-  let now = history.startSeconds;
+  let now = startSeconds;
   const observe = (demand: number, expected: number): void => {
     advance(level, levelDecay, { demand, profile: Number.isNaN(expected) ? demand : expected });
     if (demand < 0) neverNegative = false;
     if (!Number.isNaN(demand)) last = demand;
     now += stepSeconds;
   };
-  history.values.forEach((value, index) => observe(value, at(parts.known, index)));
-  return {
+  const model: FittedModel = {
     kind: 'fitted',
     update: (value) => {
       const expected = profile.expected(now);
@@ -95,6 +101,7 @@ function createFitted(history: TimeSeries, parts: Parts): FittedModel {
       parameters: { ...shape.weights, smoothingSlots: shape.smoothing, ...rule },
     }),
   };
+  return { observe, model };
 }
 
 /** An offset of no size would take the logarithm of zero: demand that is always zero is corrected by differences. */

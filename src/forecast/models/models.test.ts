@@ -179,6 +179,19 @@ describe('the better model for the job', () => {
     expect(forecast.at(-1)).toBe(0);
   });
 
+  test('seasonal naive fitted on a day remembers a week of what came after it', () => {
+    const [stepSeconds, perDay, length] = [900, 96, 20 * 96];
+    // Two days are missing at the end, so that it has to look back a week.
+    const values = Float64Array.from({ length }, (_, index) => (index < length - 2 * perDay ? index : Number.NaN));
+    const series = { startSeconds: monday, stepSeconds, values };
+    for (const days of [10, 12, 20]) {
+      const model = fitted(models['seasonal-naive'], slice(series, 0, perDay), { timeZone: 'UTC', horizonSteps: 4 });
+      for (const value of values.slice(perDay, days * perDay)) model.update(value);
+      const lag = days === 20 ? 7 : 1;
+      expect([...model.predict(2)]).toEqual([(days - lag) * perDay, (days - lag) * perDay + 1]);
+    }
+  });
+
   test('weekends are learnt by seasonal naive and by the profile', () => {
     const last = errorOf(naive, weekly, 15);
     expect(errorOf(models['seasonal-naive'], weekly, 15)).toBeLessThan(last);

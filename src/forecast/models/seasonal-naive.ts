@@ -12,6 +12,9 @@ const daySeconds = 86_400;
 /** Days that are kept: a week to repeat, one more to fall back on, and the hour by which clocks change. */
 const keptSeconds = 8 * daySeconds + 3600;
 
+/** The memory of a younger history grows by this much at a time. */
+const growSeconds = daySeconds / 4;
+
 /**
  * The value at the same local time a week ago or a day ago, whichever repeated better so far; where that point is
  * missing, the day or the week before it, at last the last observation (seasonal naive, FPP3 §5.2). Needs a day.
@@ -46,14 +49,16 @@ interface Memory {
   recall(index: number, lags: readonly number[]): number;
 }
 
-/** A ring of the last days. */
+/** A ring of the last days, no larger than what it has been told. */
 function createMemory(history: TimeSeries, calendar: LocalCalendar): Memory {
   const { stepSeconds, startSeconds, values } = history;
   const size = Math.ceil(keptSeconds / stepSeconds);
-  const ring = new Float64Array(size).fill(Number.NaN);
+  let ring = new Float64Array(Math.min(size, values.length)).fill(Number.NaN);
   let end = 0;
   let last = Number.NaN;
   const push = (value: number): void => {
+    if (end === ring.length && end < size)
+      ring = grown(ring, Math.min(size, end + Math.ceil(growSeconds / stepSeconds)));
     ring[end % size] = value;
     end += 1;
     if (!Number.isNaN(value)) last = value;
@@ -74,6 +79,12 @@ function createMemory(history: TimeSeries, calendar: LocalCalendar): Memory {
       return last;
     },
   };
+}
+
+function grown(ring: Float64Array<ArrayBuffer>, length: number): Float64Array<ArrayBuffer> {
+  const larger = new Float64Array(length).fill(Number.NaN);
+  larger.set(ring);
+  return larger;
 }
 
 /** The same local time `days` earlier, also when clocks changed in between. */

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { HeadstartError } from '../../base/errors.ts';
+import { fromOutside, fromOutsideMs } from '../../testing/fuzz.ts';
 import { parsePrometheusSettings } from './prometheus-settings.ts';
 
 const read = (text: string) => parsePrometheusSettings(text, 'p.yaml');
@@ -76,42 +77,46 @@ test.each([
   expect(() => read(text)).not.toThrow('s3cret');
 });
 
-test('any text is read or refused', () => {
-  const word = fc.constantFrom(
-    'servers:',
-    'allowedUrls:',
-    ' a:',
-    ' url:',
-    ' http://x',
-    '\n',
-    '  ',
-    '- ',
-    '{',
-    '}',
-    '[',
-    ']',
-    ',',
-    '&x',
-    '*x',
-    '!!js',
-    'null',
-    'tls:',
-    'limits:',
-    '1',
-  );
-  const soup = fc.array(word, { maxLength: 14 }).map((words) => words.join(''));
-  const outcome = (text: string): string => {
-    try {
-      read(text);
-      return 'read';
-    } catch (error) {
-      return error instanceof HeadstartError ? 'refused' : `thrown: ${String(error)}`;
-    }
-  };
-  fc.assert(
-    fc.property(fc.oneof(fc.string({ maxLength: 12 }), soup), (text) => {
-      expect(outcome(text)).toMatch(/^(read|refused)$/);
-    }),
-    { numRuns: 20_000 },
-  );
-}, 60_000);
+test(
+  'any text is read or refused',
+  () => {
+    const word = fc.constantFrom(
+      'servers:',
+      'allowedUrls:',
+      ' a:',
+      ' url:',
+      ' http://x',
+      '\n',
+      '  ',
+      '- ',
+      '{',
+      '}',
+      '[',
+      ']',
+      ',',
+      '&x',
+      '*x',
+      '!!js',
+      'null',
+      'tls:',
+      'limits:',
+      '1',
+    );
+    const soup = fc.array(word, { maxLength: 14 }).map((words) => words.join(''));
+    const outcome = (text: string): string => {
+      try {
+        read(text);
+        return 'read';
+      } catch (error) {
+        return error instanceof HeadstartError ? 'refused' : `thrown: ${String(error)}`;
+      }
+    };
+    fc.assert(
+      fc.property(fc.oneof(fc.string({ maxLength: 12 }), soup), (text) => {
+        expect(outcome(text)).toMatch(/^(read|refused)$/);
+      }),
+      fromOutside,
+    );
+  },
+  fromOutsideMs,
+);

@@ -98,6 +98,8 @@ export function encodeValues(values: Float32Array): string {
   return deflateSync(new Uint8Array(bytes.buffer), { level: 9 }).toString('base64');
 }
 
+/** The first byte of what deflateSync writes (RFC 1950: method 8, window of 32 KiB). */
+const deflateMethod = 0x78;
 /** Most values that there may be: 28 days. */
 const maxValues = (28 * 86_400) / snapshotSeconds + 1;
 
@@ -106,9 +108,12 @@ const maxValues = (28 * 86_400) / snapshotSeconds + 1;
  * @throws HeadstartError InvalidInput when it is not that, or longer than 28 days
  */
 export function decodeValues(text: string): Float32Array {
+  const compressed = Buffer.from(text, 'base64');
   let bytes: Buffer;
   try {
-    bytes = inflateSync(Buffer.from(text, 'base64'), { maxOutputLength: maxValues * 4 });
+    // Whatever else it is, it is not worth a try.
+    if (compressed[0] !== deflateMethod) throw new RangeError('no zlib');
+    bytes = inflateSync(compressed, { maxOutputLength: maxValues * 4 });
   } catch {
     throw new HeadstartError('InvalidInput', 'samples: neither whole nor of at most 28 days');
   }
