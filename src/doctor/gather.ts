@@ -40,7 +40,7 @@ export interface Gathered {
   readonly now: number;
 }
 
-const deployments = ['headstart-metrics', 'headstart-forecaster'];
+const deployments = ['headstart-metrics', 'headstart-forecaster', 'headstart-clones'];
 const externalApi = '/apis/external.metrics.k8s.io/v1beta1';
 const roundTrips = 3;
 

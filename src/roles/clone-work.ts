@@ -2,14 +2,11 @@
 import type { ClonePool } from '../api/v1alpha1/clone-pool.ts';
 import type { CloneTemplate } from '../api/v1alpha1/clone-template.ts';
 import type { DemandForecast } from '../api/v1alpha1/demand-forecast.ts';
-import type { CloneView } from '../capacity/clones/view.ts';
+import type { CloneObject } from '../controllers/clone/clone-object.ts';
 import type { HorizontalPodAutoscaler } from '../capacity/hpa.ts';
 import type { KubeObject } from '../kube/client.ts';
 import { aborted } from './shared.ts';
 import type { Followed, Shared } from './shared.ts';
-
-/** What is kept of a pod that is a clone. */
-export type CloneRecord = KubeObject & { readonly view: CloneView };
 
 /** What is kept in memory for clones. */
 export interface CloneCollections {
@@ -17,7 +14,7 @@ export interface CloneCollections {
   readonly hpas: Followed<HorizontalPodAutoscaler & KubeObject>;
   readonly pools: Followed<ClonePool & KubeObject>;
   readonly templates: Followed<CloneTemplate & KubeObject>;
-  readonly clones: Followed<CloneRecord>;
+  readonly clones: Followed<CloneObject>;
 }
 
 /** The work of the replica that leads: makes clones, and ends them. */

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import { registerAdmission } from '../admission/routes.ts';
 import { createWebhookCertificates, webhookStates } from '../admission/webhook-configuration.ts';
-import { cloneLabels, cloneTemplates } from '../api/clone-labels.ts';
+import { cloneTemplates } from '../api/clone-labels.ts';
 import { apiVersion } from '../api/labels.ts';
 import type { CloneTemplate } from '../api/v1alpha1/clone-template.ts';
-import { readClone } from '../capacity/clones/read-clone.ts';
+import { cloneSelector, parseClone } from '../controllers/clone/clone-object.ts';
+import type { CloneObject } from '../controllers/clone/clone-object.ts';
 import type { KubeObject } from '../kube/client.ts';
 import { createCertificateFiles } from '../server/certificate-files.ts';
 import { expirySeconds } from '../server/certificates.ts';
 import type { CertificateSource } from '../server/certificates.ts';
 import { createServer } from '../server/server.ts';
 import { createCloneWork } from './clone-work.ts';
-import type { CloneCollections, CloneRecord } from './clone-work.ts';
+import type { CloneCollections } from './clone-work.ts';
 import { aborted, clock, random, runAsLeader } from './shared.ts';
 import type { Followed, Role, Shared } from './shared.ts';
 
@@ -27,11 +28,11 @@ export function createClonesRole(shared: Shared): Role {
     hpas: shared.hpas(),
     pools: shared.pools(),
     templates: shared.follow<CloneTemplate & KubeObject>({ apiVersion, plural: cloneTemplates }),
-    clones: shared.follow<CloneRecord>({
+    clones: shared.follow<CloneObject>({
       apiVersion: 'v1',
       plural: 'pods',
-      labelSelector: `${cloneLabels.clone}=true`,
-      parse: cutDown,
+      labelSelector: cloneSelector,
+      parse: parseClone,
     }),
   };
   const followed: readonly Followed<unknown>[] = Object.values(collections);
@@ -48,12 +49,6 @@ export function createClonesRole(shared: Shared): Role {
       await Promise.all([serve(shared, { collections, certificates }, signal), lead()]);
     },
   };
-}
-
-/** A hundred thousand pods as they come are a gigabyte. */
-function cutDown(pod: KubeObject): CloneRecord {
-  const { name, namespace = '', uid = '', resourceVersion = '' } = pod.metadata;
-  return { metadata: { name, namespace, uid, resourceVersion }, view: readClone(pod) };
 }
 
 /** Serves the webhook and the scheduler extender until the signal aborts. */

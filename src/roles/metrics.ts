@@ -18,10 +18,13 @@ const apiServiceName = 'v1beta1.external.metrics.k8s.io';
 /** The external metrics API: answers from the cache of DemandForecasts. */
 export function createMetricsRole(shared: Shared): Role {
   const { client, config, forecasts, logger, metrics } = shared;
+  const pools = shared.pools();
   const certificates = createCertificates(shared);
   const requestHeader = createRequestHeaderSource({ client, clock, random, logger });
   const checks: ReadinessCheck[] = [
     forecasts.check,
+    // What clones carry is taken off what is forecast: without knowing of them the base would be scaled for all.
+    pools.check,
     { name: 'extension-apiserver-authentication', isReady: () => requestHeader.hasLoaded() },
   ];
   const tls = () => ({ ...certificates.current(), clientCaPem: requestHeader.current()?.clientCaPem });
