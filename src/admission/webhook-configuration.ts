@@ -10,12 +10,15 @@ import type { CertificateSource, SharedCertificatesOptions } from '../server/cer
 /** The MutatingWebhookConfiguration of the manifests. */
 export const webhookConfigurationName = 'headstart-clone-defaults';
 
+/** All that a look at it can find. */
+export const webhookStates = ['Kept', 'Missing', 'Foreign', 'NotManaged'] as const;
+
 /**
  * Whether the apiserver can verify our webhook, and what was done about it: its caBundle is ours; there is no such
  * configuration; it calls somebody else; or its caBundle is not ours to keep.
  */
 export interface WebhookFinding {
-  readonly state: 'Kept' | 'Missing' | 'Foreign' | 'NotManaged';
+  readonly state: (typeof webhookStates)[number];
   /** A sentence with the names in it, and what to do. */
   readonly message: string;
 }
