@@ -164,7 +164,11 @@ describe('a node is held', () => {
     ['not by a clone', pod({ labels: { 'headstart.dev/clone': 'true' } }), undefined],
     ['not by a pod of a DaemonSet', pod({ ownerReferences: owner('DaemonSet') }), undefined],
     ['not by a static pod', pod({ annotations: { 'kubernetes.io/config.mirror': 'h' } }), undefined],
-    ['not by a pod that has succeeded', pod({}, { spec: { nodeName: 'a' }, status: { phase: 'Succeeded' } }), undefined],
+    [
+      'not by a pod that has succeeded',
+      pod({}, { spec: { nodeName: 'a' }, status: { phase: 'Succeeded' } }),
+      undefined,
+    ],
     ['not by a pod that is on none', pod({}, { spec: {} }), undefined],
     ['not by a pod whose node is empty', pod({}, { spec: { nodeName: '' } }), undefined],
   ])('%s', (_what, given, expected) => {

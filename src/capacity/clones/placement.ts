@@ -89,12 +89,14 @@ const mirrorAnnotation = 'kubernetes.io/config.mirror';
  * The node that this pod keeps from being given back: undefined for clones, pods of DaemonSets and static pods, which
  * leave with the node, and pods that have ended or are on no node.
  */
-export function heldNode({ metadata, spec, status }: PodObject): string | undefined {
-  if (metadata.labels?.[cloneLabels.clone] === 'true') return undefined;
-  if (metadata.annotations?.[mirrorAnnotation] !== undefined) return undefined;
-  if (metadata.ownerReferences?.some(({ kind, controller }) => kind === 'DaemonSet' && controller === true)) {
-    return undefined;
-  }
-  if (['Succeeded', 'Failed'].includes(status?.phase ?? '')) return undefined;
-  return spec?.nodeName === '' ? undefined : spec?.nodeName;
+export function heldNode(pod: PodObject): string | undefined {
+  const hasEnded = ['Succeeded', 'Failed'].includes(pod.status?.phase ?? '');
+  if (hasEnded || leavesWithNode(pod)) return undefined;
+  return pod.spec?.nodeName === '' ? undefined : pod.spec?.nodeName;
+}
+
+function leavesWithNode({ metadata }: PodObject): boolean {
+  if (metadata.labels?.[cloneLabels.clone] === 'true') return true;
+  if (metadata.annotations?.[mirrorAnnotation] !== undefined) return true;
+  return metadata.ownerReferences?.some(({ kind, controller }) => kind === 'DaemonSet' && controller === true) ?? false;
 }
