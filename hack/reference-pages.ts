@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { conditionQuestions, reasons } from '../src/api/reasons.ts';
-import type { ConditionType } from '../src/api/reasons.ts';
+import { clonePoolQuestions, clonePoolReasons, conditionQuestions, reasons } from '../src/api/reasons.ts';
 import { catalogue } from '../src/observability/catalogue.ts';
 import type { MetricDefinition } from '../src/observability/catalogue.ts';
 
@@ -43,22 +42,35 @@ function metricRow({ name, type, labels, help }: MetricDefinition): string {
 
 /** docs/reference/conditions.md */
 export function conditionsPage(): string {
-  const rows = (Object.keys(reasons) as ConditionType[]).map((type) => {
-    const words = reasons[type].map((reason) => `\`${reason}\``);
-    return `| \`${type}\` | ${conditionQuestions[type]} | ${words.join(', ')} |`;
-  });
-  return `# Conditions of a DemandForecast, and their reasons
+  return `# Conditions and their reasons
 
 ${note('src/api/reasons.ts')}
-The lists are closed. A condition, the Event about its change (\`kubectl describe df\`), the log line (\`reason\`) and the
-label \`reason\` of \`headstart_decisions_total\` carry the same word; the message has the numbers in it.
+The lists are closed. A condition, the Event about its change (\`kubectl describe\`), the log line (\`reason\`) and the
+labels of Headstart's own metrics carry the same word; the message has the numbers in it.
 
-| condition | question | reasons |
-| --- | --- | --- |
-${rows.join('\n')}
+## Of a DemandForecast
+
+${conditionRows(reasons, conditionQuestions)}
 
 Events about the APIService are on the Service of the external metrics API, in Headstart's own namespace
 (\`kubectl get events -n headstart-system\`): \`Owned\`, \`Foreign\`, \`Missing\`, \`NotManaged\`, as in
 \`headstart_apiservice_state\`.
+
+## Of a ClonePool
+
+${conditionRows(clonePoolReasons, clonePoolQuestions)}
+
+\`CreationBlocked\`, \`ExitFrozen\`, \`HPASelectorOverlap\` and \`PDBBlocked\` are False when all is well.
 `;
+}
+
+function conditionRows<T extends string>(
+  lists: Readonly<Record<T, readonly string[]>>,
+  questions: Readonly<Record<T, string>>,
+): string {
+  const rows = (Object.keys(lists) as T[]).map((type) => {
+    const words = lists[type].map((reason) => `\`${reason}\``);
+    return `| \`${type}\` | ${questions[type]} | ${words.join(', ')} |`;
+  });
+  return `| condition | question | reasons |\n| --- | --- | --- |\n${rows.join('\n')}`;
 }
