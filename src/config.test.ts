@@ -11,6 +11,7 @@ test('nothing given: the defaults, with the host name as identity', () => {
     webhookPort: 9443,
     webhookServiceName: 'headstart-clones',
     clonesQps: 50,
+    schedulerExtender: false,
     syncPeriodSeconds: 60,
     kubeconfig: undefined,
     prometheusServers: new Map([['default', 'http://prometheus.monitoring.svc:9090']]),

@@ -33,6 +33,8 @@ export interface Config {
   readonly webhookCertificateSecret: string;
   /** The MutatingWebhookConfiguration whose caBundle is kept. */
   readonly webhookConfiguration: string;
+  /** Whether the scheduler extender is served, which takes following all pods. */
+  readonly schedulerExtender: boolean;
   /** Writes of the role clones in a second; twice as many at once after a pause. */
   readonly clonesQps: number;
   readonly tlsCertFile: string | undefined;
@@ -90,6 +92,11 @@ const flags = {
     'headstart-clone-defaults',
     'MutatingWebhookConfiguration whose caBundle is kept; none with --tls-cert-file.',
     text,
+  ),
+  'scheduler-extender': flag(
+    'off',
+    'on serves the scheduler extender in the role clones, which follows all pods for it; off does not.',
+    parseOneOf(['on', 'off']),
   ),
   'clones-qps': flag(
     '50',
@@ -165,6 +172,7 @@ export function parseConfig(
     webhookServiceName: value('webhook-service-name'),
     webhookCertificateSecret: value('webhook-certificate-secret'),
     webhookConfiguration: value('webhook-configuration'),
+    schedulerExtender: value('scheduler-extender') === 'on',
     clonesQps: value('clones-qps'),
     tlsCertFile: value('tls-cert-file') || undefined,
     tlsKeyFile: value('tls-key-file') || undefined,

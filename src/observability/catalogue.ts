@@ -45,7 +45,8 @@ export const catalogue = {
     type: 'gauge',
     help: 'When the apiserver last said anything about a resource that is kept in memory; 0 before that.',
     labels: {
-      resource: '`demandforecasts`, `horizontalpodautoscalers`, `clonepools`, `clonetemplates`, `pods` (clones alone)',
+      resource:
+        '`demandforecasts`, `horizontalpodautoscalers`, `clonepools`, `clonetemplates`, `clones` (pods that are), `pods` (the others, for the scheduler extender)',
     },
     role: 'every',
   },
@@ -95,6 +96,13 @@ export const catalogue = {
     labels: { route: 'pattern of the path, `none` for an unknown one', code: 'HTTP status code' },
     role: 'clones',
     buckets: callSeconds,
+  },
+  prioritized: {
+    name: 'headstart_extender_nodes_total',
+    type: 'counter',
+    help: 'Nodes that kube-scheduler had scored for a pod.',
+    labels: {},
+    role: 'clones',
   },
   reviews: {
     name: 'headstart_clone_reviews_total',

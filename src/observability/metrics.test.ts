@@ -75,6 +75,7 @@ const moves: Record<MetricKey, readonly [move: (metrics: Metrics) => void, says:
     (metrics) => metrics.clonesRequest({ route: '/mutate-v1-pod', code: 200, seconds: 0.001 }),
     'headstart_clones_request_duration_seconds_count{route="/mutate-v1-pod",code="200"} 1',
   ],
+  prioritized: [(metrics) => metrics.prioritized(50), 'headstart_extender_nodes_total 50'],
   reviews: [(metrics) => metrics.reviewed('Stamped'), 'headstart_clone_reviews_total{outcome="Stamped"} 1'],
   webhookState: [
     (metrics) => metrics.webhook('Missing', ['Kept', 'Missing']),

@@ -23,6 +23,8 @@ export interface Metrics {
   apiService(state: string, all: readonly string[]): void;
   /** Requests to the webhook and to the scheduler extender, as metricRequest. */
   clonesRequest(call: { readonly route: string; readonly code: number; readonly seconds: number }): void;
+  /** How many nodes were scored for a pod. */
+  prioritized(nodes: number): void;
   /** A pod that the webhook was asked about. */
   reviewed(outcome: string): void;
   /** The one state of all that holds. */
@@ -54,6 +56,7 @@ export function createMetrics(version: string): Metrics {
   const lookDelay = histogram(registry, catalogue.lookDelay);
   const answers = counter(registry, catalogue.answers);
   const decisions = counter(registry, catalogue.decisions);
+  const prioritized = counter(registry, catalogue.prioritized);
   const reviews = counter(registry, catalogue.reviews);
   const apiService = gauge(registry, catalogue.apiServiceState);
   const webhook = gauge(registry, catalogue.webhookState);
@@ -71,6 +74,7 @@ export function createMetrics(version: string): Metrics {
     metricAnswered: ({ metric: name, rung }) => answers.inc({ metric: name, rung }),
     apiService: (state, all) => setOne(apiService, state, all),
     webhook: (state, all) => setOne(webhook, state, all),
+    prioritized: (nodes) => prioritized.inc(nodes),
     reviewed: (outcome) => reviews.inc({ outcome }),
     clonesRequest: ({ route, code, seconds }) => clones.observe({ route, code }, seconds),
     certificateExpires: (server, atSeconds) => certificate.set({ server }, atSeconds),

@@ -33,7 +33,6 @@ export interface Parts {
 
 /** A collection that is kept in memory; what several roles need is followed once. */
 export interface Followed<T> {
-  readonly plural: string;
   readonly store: ObjectStore<T>;
   /** Resolves after the first complete list; rejects with the signal's reason. */
   whenSynced(signal: AbortSignal): Promise<void>;
@@ -47,7 +46,9 @@ export interface Followed<T> {
 interface CollectionRef<T extends KubeObject> {
   readonly apiVersion: string;
   readonly plural: string;
-  readonly labelSelector?: string;
+  /** What it is called where that is not all of them: in metrics, probes and logs. */
+  readonly name?: string;
+  readonly query?: { readonly fieldSelector?: string; readonly labelSelector?: string };
   /** What is kept of an object; all of it when left out. */
   readonly parse?: (object: KubeObject) => T;
 }
@@ -87,27 +88,26 @@ export function createShared(parts: Parts): Shared {
   });
   const following: Pick<Reflector<unknown>, 'run'>[] = [];
   const follow = <T extends KubeObject>(collection: CollectionRef<T>): Followed<T> => {
-    const { plural } = collection;
+    const { plural, name = plural, query, parse } = collection;
     const listeners: ((change: Change<T>) => void)[] = [];
     const reflector = createReflector<T>({
       client,
-      path: resourcePath(collection),
+      path: resourcePath({ apiVersion: collection.apiVersion, plural }),
       clock,
       random,
       onChange: (change) => {
         for (const listener of listeners) listener(change);
       },
-      onError: (error) => warn(logger, `following ${plural}`, error),
-      ...(collection.labelSelector === undefined ? {} : { query: { labelSelector: collection.labelSelector } }),
-      ...(collection.parse === undefined ? {} : { parse: collection.parse }),
+      onError: (error) => warn(logger, `following ${name}`, error),
+      ...(query === undefined ? {} : { query }),
+      ...(parse === undefined ? {} : { parse }),
     });
     following.push(reflector);
-    metrics.followContact(plural, () => reflector.store.lastContactMs());
+    metrics.followContact(name, () => reflector.store.lastContactMs());
     return {
-      plural,
       store: reflector.store,
       whenSynced: reflector.whenSynced,
-      check: { name: plural, isReady: () => reflector.store.hasSynced() },
+      check: { name, isReady: () => reflector.store.hasSynced() },
       onChange: (listener) => void listeners.push(listener),
     };
   };
