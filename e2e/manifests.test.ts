@@ -95,8 +95,10 @@ test.each<[role: string, can: boolean]>([
   ['admin', true],
 ])('%s: may look at clones; may change them: %s', async (role, can) => {
   await cluster.kubectl(['create', 'rolebinding', role, '-n', 'default', `--clusterrole=${role}`, `--user=${role}`]);
-  const may = async (verb: string, resource: string): Promise<boolean> =>
-    (await cluster.kubectl(['auth', 'can-i', verb, resource, '-n', 'default', `--as=${role}`])).code === 0;
+  const may = async (verb: string, resource: string, subresource = ''): Promise<boolean> => {
+    const what = [verb, resource, `--subresource=${subresource}`];
+    return (await cluster.kubectl(['auth', 'can-i', ...what, '-n', 'default', `--as=${role}`])).code === 0;
+  };
   const isAggregated = async () => await may('list', 'clonepools.headstart.dev');
   await expect.poll(isAggregated, { timeout: 30_000, interval: 500 }).toBe(true);
   expect(await may('watch', 'clonetemplates.headstart.dev')).toBe(true);
@@ -104,9 +106,9 @@ test.each<[role: string, can: boolean]>([
     expect(await may(verb, 'clonepools.headstart.dev')).toBe(can);
     expect(await may(verb, 'clonetemplates.headstart.dev')).toBe(can);
   }
-  expect(await may('update', 'clonepools.headstart.dev/scale')).toBe(can);
+  expect(await may('update', 'clonepools.headstart.dev', 'scale')).toBe(can);
   // What Headstart says about clones is nobody else's to write.
-  expect(await may('patch', 'clonepools.headstart.dev/status')).toBe(false);
+  expect(await may('patch', 'clonepools.headstart.dev', 'status')).toBe(false);
 });
 
 test('no rendering holds the APIService: kubectl would take it over from another adapter', async () => {
