@@ -62,10 +62,10 @@ test.each(examples)('the apiserver takes every object of examples/%s', async (ex
   expect(code).toBe(0);
 });
 
-test('the pods of both roles run under the restricted pod security standard, which refuses others', async () => {
+test('the pods of every role run under the restricted pod security standard, which refuses others', async () => {
   const labels = await cluster.kubectlOk(['get', 'namespace', 'headstart-system', '-o', 'jsonpath={.metadata.labels}']);
   expect(labels).toContain('"pod-security.kubernetes.io/enforce":"restricted"');
-  for (const component of ['metrics', 'forecaster']) {
+  for (const component of ['metrics', 'forecaster', 'clones']) {
     const ready = async () => (await podsOf(component)).filter((pod) => pod.ready).length;
     await expect.poll(ready, { timeout: 60_000, interval: 500 }).toBe(2);
   }
@@ -95,6 +95,26 @@ test('every pod has probes, limits, a read-only root file system and no right to
   }
 });
 
+test.each<[role: string, can: boolean]>([
+  ['view', false],
+  ['edit', true],
+  ['admin', true],
+])('%s: may look at clones; may change them: %s', async (role, can) => {
+  await cluster.kubectl(['create', 'rolebinding', role, '-n', 'default', `--clusterrole=${role}`, `--user=${role}`]);
+  const may = async (verb: string, resource: string): Promise<boolean> =>
+    (await cluster.kubectl(['auth', 'can-i', verb, resource, '-n', 'default', `--as=${role}`])).code === 0;
+  const isAggregated = async () => await may('list', 'clonepools.headstart.dev');
+  await expect.poll(isAggregated, { timeout: 30_000, interval: 500 }).toBe(true);
+  expect(await may('watch', 'clonetemplates.headstart.dev')).toBe(true);
+  for (const verb of ['create', 'update', 'patch', 'delete']) {
+    expect(await may(verb, 'clonepools.headstart.dev')).toBe(can);
+    expect(await may(verb, 'clonetemplates.headstart.dev')).toBe(can);
+  }
+  expect(await may('update', 'clonepools.headstart.dev/scale')).toBe(can);
+  // What Headstart says about clones is nobody else's to write.
+  expect(await may('patch', 'clonepools.headstart.dev/status')).toBe(false);
+});
+
 test('no rendering holds the APIService: kubectl would take it over from another adapter', async () => {
   for (const rendering of renderings) {
     const objects = await renderKustomization(cluster, manifests + rendering);
@@ -103,7 +123,7 @@ test('no rendering holds the APIService: kubectl would take it over from another
 });
 
 test('a drain takes one replica at a time', async () => {
-  for (const name of ['headstart-metrics', 'headstart-forecaster']) {
+  for (const name of ['headstart-metrics', 'headstart-forecaster', 'headstart-clones']) {
     const allowed = async () =>
       await cluster.kubectlOk([
         'get',

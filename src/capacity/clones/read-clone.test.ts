@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { cloneAnnotations, defaultTtlSeconds, ttlBounds } from '../../api/clone-labels.ts';
 import { formatRfc3339 } from '../../series/rfc3339.ts';
-import { formatExitBelow, parseDeadline, parseExitBelow, parseTtlSeconds, readClone } from './read-clone.ts';
+import { parseDeadline, parseTtlSeconds, readClone } from './read-clone.ts';
 import type { PodObject } from './read-clone.ts';
 
 const createdAt = 1_790_000_000;
@@ -118,43 +118,6 @@ describe('the parsers', () => {
     ['9'.repeat(40), undefined],
   ])('a time to live of %j is %s', (text, seconds) => {
     expect(parseTtlSeconds(text)).toBe(seconds);
-  });
-
-  test.each([
-    ['cpu=15%/180s', { resource: 'cpu', belowPercent: 15, sustainedSeconds: 180 }],
-    ['memory=90%/3600s', { resource: 'memory', belowPercent: 90, sustainedSeconds: 3600 }],
-    ['cpu=0%/180s', undefined],
-    ['cpu=91%/180s', undefined],
-    ['cpu=15%/59s', undefined],
-    ['cpu=15%/3601s', undefined],
-    ['cpu=15/180s', undefined],
-    ['cpu=15%/3m', undefined],
-    ['disk=15%/180s', undefined],
-    ['cpu=15%/180s,memory=15%/180s', undefined],
-    ['', undefined],
-  ])('an exit rule of %j is %j', (text, rule) => {
-    expect(parseExitBelow(text)).toEqual(rule);
-  });
-
-  test('an exit rule that is written is read back, and any text is a rule within bounds or none', () => {
-    const rules = fc.record({
-      resource: fc.constantFrom('cpu' as const, 'memory' as const),
-      belowPercent: fc.integer({ min: 1, max: 90 }),
-      sustainedSeconds: fc.integer({ min: 60, max: 3600 }),
-    });
-    fc.assert(
-      fc.property(rules, (rule) => {
-        expect(parseExitBelow(formatExitBelow(rule))).toEqual(rule);
-      }),
-      { numRuns: 1000 },
-    );
-    fc.assert(
-      fc.property(fc.stringMatching(/^(cpu|memory|x)=\d{0,3}%?\/\d{0,5}s?$/), (text) => {
-        const rule = parseExitBelow(text);
-        if (rule !== undefined && formatExitBelow(rule) !== text) throw new Error(text);
-      }),
-      cases,
-    );
   });
 });
 

@@ -51,21 +51,10 @@ export interface PodObject {
   };
 }
 
-/** The rule in the annotation headstart.dev/exit-below. */
-export interface ExitBelow {
-  readonly resource: 'cpu' | 'memory';
-  readonly belowPercent: number;
-  readonly sustainedSeconds: number;
-}
-
 /** 9999-12-31T23:59:59Z; only for a pod that does not say when it was made, which no apiserver gives. */
 const latestSeconds = 253_402_300_799;
 const deadlinePattern = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?Z$/;
 const ttlPattern = /^[1-9]\d{0,18}$/;
-const exitBelowPattern = /^(cpu|memory)=([1-9]\d?)%\/([1-9]\d{1,3})s$/;
-/** As in `spec.utilizationExit`. */
-const maxBelowPercent = 90;
-const sustainedBounds = { min: 60, max: 3600 } as const;
 
 /**
  * A pod with the label of clones, as decisions see it. Never throws: a deadline or a time to live that cannot be read
@@ -107,24 +96,6 @@ export function parseDeadline(text: string): number | undefined {
 export function parseTtlSeconds(text: string): number | undefined {
   if (!ttlPattern.test(text)) return undefined;
   return Math.min(ttlBounds.max, Math.max(ttlBounds.min, Number(text)));
-}
-
-/** The rule `cpu=15%/180s`: below 1 to 90 percent for 60 to 3600 seconds; undefined for anything else. */
-export function parseExitBelow(text: string): ExitBelow | undefined {
-  const match = exitBelowPattern.exec(text);
-  if (match === null) return undefined;
-  const resource = match[1] === 'cpu' ? 'cpu' : 'memory';
-  const [belowPercent, sustainedSeconds] = [Number(match[2]), Number(match[3])];
-  const isAllowed =
-    belowPercent <= maxBelowPercent &&
-    sustainedSeconds >= sustainedBounds.min &&
-    sustainedSeconds <= sustainedBounds.max;
-  return isAllowed ? { resource, belowPercent, sustainedSeconds } : undefined;
-}
-
-/** The rule as its annotation, which {@link parseExitBelow} reads back. */
-export function formatExitBelow({ resource, belowPercent, sustainedSeconds }: ExitBelow): string {
-  return `${resource}=${belowPercent}%/${sustainedSeconds}s`;
 }
 
 /** min(deadline, creation + time to live), each the default one where it cannot be read. */

@@ -82,7 +82,13 @@ function createFakeSource(): FakeSource {
 
 /** The server default, and one that nobody asks. */
 function fakeServers(source: MetricSource): PrometheusServers {
-  const server = { url: 'http://prometheus', enforceNamespaceLabel: undefined, source, sourceFor: () => source };
+  const labelled = { ...source, latestByLabel: () => Promise.resolve(new Map()) };
+  const server = {
+    url: 'http://prometheus',
+    enforceNamespaceLabel: undefined,
+    source: labelled,
+    sourceFor: () => source,
+  };
   return {
     names: ['default', 'other'],
     named: (name) => (name === 'default' ? server : undefined),
