@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ClonePoolConditionDraft } from '../../api/conditions.ts';
 import type { ClonePoolStatus, CloneWindow } from '../../api/v1alpha1/clone-pool.ts';
 import { parseQuantity } from '../../base/quantity.ts';
 import { buildClone } from '../../capacity/clones/build-pod.ts';
@@ -28,6 +27,8 @@ export interface Decision {
   /** Undefined in mode Scale, and where nothing may be said about it. */
   readonly spec: SpecToWrite | undefined;
   readonly creates: readonly PodManifest[];
+  /** Are there clones to make, now or when they are not refused any more? */
+  readonly wantsMore: boolean;
   readonly extensions: readonly Extension[];
   /** Surplus and outdated clones; the sweeper ends the others by itself. */
   readonly victims: readonly Victim[];
@@ -62,43 +63,48 @@ export function decide(snapshot: Snapshot, now: number, options: DecideOptions):
   const clones = ownClones(snapshot);
   const windows = planned(snapshot, now, options);
   const wanted = wantedWindows(snapshot, windows, { clones, now });
-  const target = snapshot.target.kind === 'found' ? snapshot.target.value : undefined;
-  const template = snapshot.template?.kind === 'found' ? snapshot.template.value : undefined;
-  const isTemplateKnown = snapshot.template === undefined || template !== undefined;
-  const revision = target === undefined || !isTemplateKnown ? undefined : revisionOf(target, template);
-  const population = planPopulation({
+  const revision = revisionIn(snapshot);
+  const population = populate(snapshot, wanted, { clones, revision, now });
+  const count = wanted.reduce((sum, { replicas }) => sum + replicas, 0);
+  const hasPlan = windows !== undefined;
+  const judgement = judge(snapshot, { clones, wanted: count, population, revision, hasPlan, now });
+  const { victims, dropSince } = restrain(snapshot, { clones, population, now });
+  return {
+    spec: specToWrite(snapshot, windows, count),
+    creates: judgement.mayCreate ? build(snapshot, { population, judgement, clones, now }, options) : [],
+    wantsMore: population.creates.length > 0,
+    extensions: extensions(snapshot, wanted, clones),
+    victims,
+    status: renderStatus(pool, { clones, revision, perClone: perClone(snapshot), drafts: judgement.drafts }, now),
+    events: announce(judgement.drafts, pool.status?.conditions ?? []),
+    dropSince,
+    nextAt: nextAt(snapshot, { windows, clones, dropSince, now }),
+  };
+}
+
+/** Undefined where the pod template, or the CloneTemplate, is not known. */
+function revisionIn({ target, template }: Snapshot): string | undefined {
+  if (target.kind !== 'found') return undefined;
+  if (template === undefined) return revisionOf(target.value, undefined);
+  return template.kind === 'found' ? revisionOf(target.value, template.value) : undefined;
+}
+
+function populate(
+  { pool, pods }: Snapshot,
+  windows: readonly WantedWindow[],
+  given: { readonly clones: readonly CloneView[]; readonly revision: string | undefined; readonly now: number },
+): Population {
+  const { clones, revision, now } = given;
+  return planPopulation({
     pool: pool.metadata,
     clones,
-    taken: new Set(snapshot.pods.map(({ name }) => name)),
-    windows: wanted,
+    taken: new Set(pods.map(({ name }) => name)),
+    windows,
     maxReplicas: pool.spec.maxReplicas,
     revision: pool.spec.onTargetChange === 'Keep' ? undefined : revision,
     minLifeSeconds: 2 * startSeconds(clones),
     now,
   });
-  const count = wanted.reduce((sum, { replicas }) => sum + replicas, 0);
-  const judgement = judge(snapshot, {
-    clones,
-    wanted: count,
-    population,
-    revision,
-    hasPlan: windows !== undefined,
-    now,
-  });
-  const { victims, dropSince } = restrain(snapshot, { clones, population, now });
-  return {
-    spec: specToWrite(snapshot, windows, count),
-    creates:
-      judgement.mayCreate && target !== undefined
-        ? build(snapshot, { population, judgement, clones, now }, options)
-        : [],
-    extensions: pool.metadata.deletionTimestamp === undefined ? extensions(snapshot, wanted, clones) : [],
-    victims,
-    status: renderStatus(pool, { clones, revision, perClone: perClone(snapshot), drafts: judgement.drafts }, now),
-    events: announce(judgement.drafts as readonly ClonePoolConditionDraft[], pool.status?.conditions ?? []),
-    dropSince,
-    nextAt: nextAt(snapshot, { windows, clones, dropSince, now }),
-  };
 }
 
 /** Only what this very pool controls: a pod of another, or of an earlier pool of the name, is never touched. */
@@ -234,11 +240,9 @@ function build(
 }
 
 function extensions({ pool }: Snapshot, wanted: readonly WantedWindow[], clones: readonly CloneView[]): Extension[] {
-  const { lifetime, placement } = pool.spec;
-  return extendDeadlines(clones, wanted, {
-    maxSeconds: lifetime.maxSeconds,
-    bucketSeconds: placement.bucketSeconds,
-  });
+  if (pool.metadata.deletionTimestamp !== undefined) return [];
+  const { maxSeconds } = pool.spec.lifetime;
+  return extendDeadlines(clones, wanted, { maxSeconds, bucketSeconds: pool.spec.placement.bucketSeconds });
 }
 
 /** Demand that a clone carries; undefined when it is not known. */
