@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { cloneTemplates } from '../../api/clone-labels.ts';
-import { apiVersion } from '../../api/labels.ts';
 import type { ClonePool } from '../../api/v1alpha1/clone-pool.ts';
-import type { CloneTemplate, CloneTemplateSpec } from '../../api/v1alpha1/clone-template.ts';
+import type { CloneTemplate } from '../../api/v1alpha1/clone-template.ts';
 import type { DemandForecast } from '../../api/v1alpha1/demand-forecast.ts';
+import type { Clock } from '../../base/clock.ts';
 import { errorMessage, HeadstartError } from '../../base/errors.ts';
 import type { Finders } from '../../capacity/clones/labels.ts';
 import type { TargetDeployment } from '../../capacity/clones/target.ts';
@@ -19,19 +18,19 @@ import type { Reading, Snapshot } from './snapshot.ts';
 /** Whom to ask. */
 export interface GatherContext {
   readonly client: KubeClient;
-  /** Epoch seconds of the apiserver's clock. */
-  readonly now: () => number;
+  readonly clock: Clock;
   readonly pools: ObjectStore<ClonePool>;
   /** Every pod with the label of clones. */
   readonly clones: ObjectStore<CloneObject>;
+  readonly templates: ObjectStore<CloneTemplate>;
   readonly forecasts: ObjectStore<DemandForecast>;
   readonly hpas: ObjectStore<HorizontalPodAutoscaler & KubeObject>;
   /** What finds pods by labels, by namespace, and until when it is believed. */
-  readonly finders: Map<string, { readonly finders: Finders; readonly until: number }>;
+  readonly finders: Map<string, { readonly finders: Finders; readonly untilMs: number }>;
 }
 
 /** Services, NetworkPolicies and budgets change seldom, and a list of each costs more than a look. */
-const findersSeconds = 60;
+const findersMs = 60_000;
 
 /**
  * Reads everything that a decision needs. What cannot be read is part of the answer.
@@ -43,19 +42,16 @@ export async function gather(
   signal: AbortSignal,
 ): Promise<Omit<Snapshot, 'memory'>> {
   const { namespace } = pool.metadata;
-  const { targetRef, templateRef, forecastRef, serving } = pool.spec;
-  const { apiVersion: targetVersion, name } = targetRef;
-  const [target, template, finders] = await Promise.all([
-    read<TargetDeployment>(context, { apiVersion: targetVersion, plural: 'deployments', namespace, name }, signal),
-    templateRef === undefined
-      ? undefined
-      : read<CloneTemplate>(context, { apiVersion, plural: cloneTemplates, namespace, name: templateRef.name }, signal),
+  const { targetRef, forecastRef, serving } = pool.spec;
+  const { apiVersion, name } = targetRef;
+  const [target, finders] = await Promise.all([
+    read<TargetDeployment>(context, { apiVersion, plural: 'deployments', namespace, name }, signal),
     serving === 'Hidden' ? noFinders : readFinders(context, namespace, signal),
   ]);
   return {
     pool,
     target,
-    template: template === undefined ? undefined : specOf(template),
+    template: readTemplate(context, pool),
     forecast: forecastRef === undefined ? undefined : context.forecasts.get(namespace, forecastRef.name),
     hpas: context.hpas.hasSynced() ? context.hpas.list(namespace) : undefined,
     finders,
@@ -65,9 +61,11 @@ export async function gather(
 
 const noFinders: Finders = { services: [], networkPolicies: [], pdbs: [] };
 
-function specOf(reading: Reading<CloneTemplate>): Reading<CloneTemplateSpec> {
-  // An object that changes nothing may have no spec.
-  return reading.kind === 'found' ? { kind: 'found', value: reading.value.spec ?? {} } : reading;
+function readTemplate({ templates }: GatherContext, { metadata, spec }: ClonePool): Snapshot['template'] {
+  if (spec.templateRef === undefined) return undefined;
+  const template = templates.get(metadata.namespace, spec.templateRef.name);
+  if (template !== undefined) return { kind: 'found', value: template.spec };
+  return templates.hasSynced() ? { kind: 'missing' } : { kind: 'unreadable', message: 'not read yet' };
 }
 
 async function read<T>({ client }: GatherContext, ref: ResourceRef, signal: AbortSignal): Promise<Reading<T>> {
@@ -108,7 +106,7 @@ async function readFinders(
   signal: AbortSignal,
 ): Promise<Finders | undefined> {
   const known = context.finders.get(namespace);
-  if (known !== undefined && known.until > context.now()) return known.finders;
+  if (known !== undefined && known.untilMs > context.clock.nowMs()) return known.finders;
   const list = async <T>(version: string, plural: string): Promise<readonly T[]> => {
     const path = resourcePath({ apiVersion: version, plural, namespace });
     return (await context.client.request<{ readonly items?: readonly T[] }>({ path, signal })).items ?? [];
@@ -124,7 +122,7 @@ async function readFinders(
       networkPolicies: policies.flatMap(podSelectors),
       pdbs: budgets.map(({ spec }) => spec?.selector),
     };
-    context.finders.set(namespace, { finders, until: context.now() + findersSeconds });
+    context.finders.set(namespace, { finders, untilMs: context.clock.nowMs() + findersMs });
     return finders;
   } catch (error) {
     if (signal.aborted || !(error instanceof HeadstartError)) throw error;

@@ -5,8 +5,8 @@ import type { ClonePoolCondition } from '../../api/conditions.ts';
 import { apiVersion } from '../../api/labels.ts';
 import { clonePoolCrd } from '../../api/v1alpha1/clone-pool.ts';
 import type { ClonePool } from '../../api/v1alpha1/clone-pool.ts';
+import type { CloneTemplate } from '../../api/v1alpha1/clone-template.ts';
 import type { DemandForecast } from '../../api/v1alpha1/demand-forecast.ts';
-import type { Clock } from '../../base/clock.ts';
 import type { Victim } from '../../capacity/clones/victims.ts';
 import type { HorizontalPodAutoscaler } from '../../capacity/hpa.ts';
 import { runController } from '../../kube/controller.ts';
@@ -41,7 +41,8 @@ export interface CloneDecisionObservation {
 
 /** What the controller works with. */
 export interface CloneControllerOptions extends Omit<GatherContext, 'finders'> {
-  readonly clock: Clock;
+  /** Epoch seconds of the apiserver's clock; undefined while they are not known: then nothing is decided. */
+  readonly now: () => number | undefined;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly recorder: Pick<EventRecorder, 'record'>;
@@ -62,6 +63,7 @@ export interface CloneController {
   /** These tell of changes in the stores; also while the controller does not run. */
   poolChanged(change: Change<ClonePool>): void;
   cloneChanged(change: Change<CloneObject>): void;
+  templateChanged(change: Change<CloneTemplate>): void;
   forecastChanged(change: Change<DemandForecast>): void;
   hpaChanged(change: Change<HorizontalPodAutoscaler>): void;
   /** Works until the signal aborts; may be run again. Never rejects. */
@@ -76,16 +78,18 @@ interface Context extends CloneControllerOptions, GatherContext {
 const { kind } = clonePoolCrd;
 /** Clones come and go in crowds, and one look is enough for a crowd. */
 const crowdMs = 1_000;
+/** Between two looks at a clock that is not known yet. */
+const unknownTimeMs = 1_000;
 /** In a namespace that is being deleted there is nothing to do. */
 const terminatingMs = 60_000;
 
 /** A controller that does nothing until it is run, as the one that is elected. */
 export function createCloneController(options: CloneControllerOptions): CloneController {
-  const { pools, clock, random, workers = 8, onResult, now } = options;
+  const { pools, clock, random, workers = 8, onResult } = options;
   const context: Context = {
     ...options,
     finders: new Map(),
-    memories: createMemories(now),
+    memories: createMemories(() => options.now() ?? clock.nowMs() / 1000),
     decideOptions: {
       planWindows: options.planWindows ?? planWindows,
       priorityClassName: options.priorityClassName,
@@ -105,6 +109,9 @@ export function createCloneController(options: CloneControllerOptions): CloneCon
       context.memories.observe(change);
       const { namespace, pool } = change.object.clone;
       if (pool !== undefined) queue?.addAfter(objectKey(namespace, pool), crowdMs);
+    },
+    templateChanged: ({ object: { metadata } }) => {
+      addAll(metadata.namespace, ({ spec }) => spec.templateRef?.name === metadata.name);
     },
     forecastChanged: ({ object: { metadata } }) => {
       addAll(metadata.namespace, ({ spec }) => spec.forecastRef?.name === metadata.name);
@@ -140,10 +147,11 @@ async function reconcile(context: Context, key: string, signal: AbortSignal): Pr
   const { client, memories, decideOptions } = context;
   const pool = context.pools.get(namespace, name);
   if (pool === undefined) return undefined;
+  if (context.now() === undefined) return { requeueAfterMs: unknownTimeMs };
   const { uid } = pool.metadata;
   const gathered = await gather(context, pool, signal);
   const snapshot = { ...gathered, memory: memories.of(uid) };
-  const decision = decide(snapshot, context.now(), decideOptions);
+  const decision = decide(snapshot, timeOf(context), decideOptions);
   memories.dropped(uid, decision.dropSince);
   const written = await writeSpec(client, snapshot, decision, signal);
   if (written === undefined) return undefined;
@@ -156,10 +164,11 @@ async function reconcile(context: Context, key: string, signal: AbortSignal): Pr
 
 /** Makes the clones, and remembers how that went. */
 async function make(
-  { client, memories, now, recorder }: Context,
+  context: Context,
   { pool }: Snapshot,
   { decision, signal }: { readonly decision: Decision; readonly signal: AbortSignal },
 ): Promise<{ readonly created: number; readonly isTerminating: boolean }> {
+  const { client, memories, recorder } = context;
   const { uid } = pool.metadata;
   if (decision.spec !== undefined)
     memories.keepWindows(
@@ -171,7 +180,7 @@ async function make(
   const { created, failure } = await createClones(client, decision.creates, { poolUid: uid, signal });
   if (failure?.reason === 'NamespaceTerminating') return { created, isTerminating: true };
   if (failure === undefined) memories.unblocked(uid);
-  else memories.refused(uid, failure, now());
+  else memories.refused(uid, failure, timeOf(context));
   if (created > 0) {
     const message = `made ${created} of ${decision.creates.length} clones, the first one ${decision.creates[0]?.metadata.name ?? ''}`;
     recorder.record(eventOf(pool, { type: 'Normal', reason: 'ClonesCreated', action: 'Create', message }));
@@ -192,7 +201,7 @@ async function conclude(
   const { client, memories, recorder, onDecision, decideOptions } = context;
   const { pool } = snapshot;
   const { namespace, name, uid } = pool.metadata;
-  const now = context.now();
+  const now = timeOf(context);
   const memory = memories.of(uid);
   const isNews = !isDeepStrictEqual(memory.failure, snapshot.memory.failure);
   const final = isNews ? decide({ ...snapshot, memory }, now, decideOptions) : decision;
@@ -200,6 +209,11 @@ async function conclude(
   for (const event of final.events) recorder.record(eventOf(pool, event));
   onDecision?.({ namespace, name, created, ...describe(pool, final) });
   return { requeueAfterMs: Math.max(500, (final.nextAt - now) * 1000) };
+}
+
+/** The local clock stands in where the apiserver's leaps in the middle of a look. */
+function timeOf({ now, clock }: Context): number {
+  return now() ?? clock.nowMs() / 1000;
 }
 
 function describe(
