@@ -12,6 +12,9 @@ export interface HorizontalPodAutoscaler {
   readonly metadata: { readonly name: string; readonly namespace?: string };
   readonly spec: {
     readonly scaleTargetRef: { readonly apiVersion?: string; readonly kind: string; readonly name: string };
+    /** 1 when left out. */
+    readonly minReplicas?: number;
+    readonly maxReplicas?: number;
     readonly metrics?: readonly {
       readonly type: string;
       readonly resource?: { readonly name: string };

@@ -12,8 +12,8 @@ import type { TargetDeployment, TemplateContainer, TemplatePodSpec } from './tar
 /** The burst that a clone is made for. */
 export interface BuildWindow {
   readonly id: string;
-  /** Epoch seconds; the clone ends `lifetime.marginSeconds` later. */
-  readonly endTime: number;
+  /** The end of the window, which is when its clones end; epoch seconds. */
+  readonly deadline: number;
 }
 
 /** What a clone is made from, and what for. */
@@ -110,8 +110,8 @@ interface Deadline {
 }
 
 function deadlineOf({ pool, window, now }: BuildInput): Deadline {
-  const { maxSeconds, marginSeconds } = pool.spec.lifetime;
-  const absolute = window === undefined ? undefined : window.endTime + marginSeconds;
+  const { maxSeconds } = pool.spec.lifetime;
+  const absolute = window?.deadline;
   return { absolute, effective: Math.min(absolute ?? Number.POSITIVE_INFINITY, now + maxSeconds) };
 }
 

@@ -81,6 +81,7 @@ export function readClone(pod: PodObject): CloneView {
     ...readiness,
     requests: { cpu: totalRequest(pod, 'cpu'), memory: totalRequest(pod, 'memory') },
     exitBelow: annotations[cloneAnnotations.exitBelow],
+    exitReason: annotations[cloneAnnotations.exitReason],
   };
 }
 
