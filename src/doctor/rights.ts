@@ -81,7 +81,7 @@ function clonesRights(namespace: string): Right[] {
   const own = (group: string, resource: string, name: string): Right[] =>
     grant(clones, ['get', 'update'], { group, resource, name, namespace });
   return [
-    ...grant(clones, [...follow, 'patch'], pools),
+    ...grant(clones, [...read, 'patch'], pools),
     ...grant(clones, ['patch'], { ...pools, subresource: 'status' }),
     ...grant(clones, ['update'], { ...pools, subresource: 'finalizers' }),
     ...grant(clones, follow, { ...pools, resource: 'clonetemplates' }),

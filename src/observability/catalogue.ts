@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { exitReasons } from '../api/clone-labels.ts';
 import { metricNames } from '../api/labels.ts';
 import { reasons } from '../api/reasons.ts';
 
@@ -97,6 +98,35 @@ export const catalogue = {
     role: 'clones',
     buckets: callSeconds,
   },
+  clonesCreated: {
+    name: 'headstart_clones_created_total',
+    type: 'counter',
+    help: 'Clones that this replica made.',
+    labels: {},
+    role: 'clones',
+  },
+  clonesEnded: {
+    name: 'headstart_clones_ended_total',
+    type: 'counter',
+    help: 'Clones that this replica ended, by reason.',
+    labels: { reason: exitReasons.map((reason) => `\`${reason}\``).join(', ') },
+    role: 'clones',
+  },
+  sweep: {
+    name: 'headstart_sweep_duration_seconds',
+    type: 'histogram',
+    help: 'Scans of all clones for those that are to end; one a second.',
+    labels: {},
+    role: 'clones',
+    buckets: callSeconds,
+  },
+  clonesAlive: {
+    name: 'headstart_clones',
+    type: 'gauge',
+    help: 'Pods that are marked as clones, as the last scan saw them.',
+    labels: {},
+    role: 'clones',
+  },
   prioritized: {
     name: 'headstart_extender_nodes_total',
     type: 'counter',
@@ -132,8 +162,8 @@ export const catalogue = {
     name: 'headstart_reconcile_duration_seconds',
     type: 'histogram',
     help: 'Looks at an object, from reading to the written status.',
-    labels: { controller: '`forecast`', outcome },
-    role: 'leader',
+    labels: { controller: '`forecast`, `clone`', outcome },
+    role: 'every',
     buckets: callSeconds,
   },
   lookDelay: {

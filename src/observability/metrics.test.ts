@@ -75,6 +75,10 @@ const moves: Record<MetricKey, readonly [move: (metrics: Metrics) => void, says:
     (metrics) => metrics.clonesRequest({ route: '/mutate-v1-pod', code: 200, seconds: 0.001 }),
     'headstart_clones_request_duration_seconds_count{route="/mutate-v1-pod",code="200"} 1',
   ],
+  clonesCreated: [(metrics) => metrics.clonesCreated(3), 'headstart_clones_created_total 3'],
+  clonesEnded: [(metrics) => metrics.cloneEnded('Idle'), 'headstart_clones_ended_total{reason="Idle"} 1'],
+  sweep: [(metrics) => metrics.swept({ clones: 7, seconds: 0.002 }), 'headstart_sweep_duration_seconds_sum 0.002'],
+  clonesAlive: [(metrics) => metrics.swept({ clones: 7, seconds: 0.002 }), 'headstart_clones 7'],
   prioritized: [(metrics) => metrics.prioritized(50), 'headstart_extender_nodes_total 50'],
   reviews: [(metrics) => metrics.reviewed('Stamped'), 'headstart_clone_reviews_total{outcome="Stamped"} 1'],
   webhookState: [

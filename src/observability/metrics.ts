@@ -23,6 +23,10 @@ export interface Metrics {
   apiService(state: string, all: readonly string[]): void;
   /** Requests to the webhook and to the scheduler extender, as metricRequest. */
   clonesRequest(call: { readonly route: string; readonly code: number; readonly seconds: number }): void;
+  clonesCreated(count: number): void;
+  cloneEnded(reason: string): void;
+  /** A scan of the sweeper. */
+  swept(scan: { readonly clones: number; readonly seconds: number }): void;
   /** How many nodes were scored for a pod. */
   prioritized(nodes: number): void;
   /** A pod that the webhook was asked about. */
@@ -56,6 +60,10 @@ export function createMetrics(version: string): Metrics {
   const lookDelay = histogram(registry, catalogue.lookDelay);
   const answers = counter(registry, catalogue.answers);
   const decisions = counter(registry, catalogue.decisions);
+  const created = counter(registry, catalogue.clonesCreated);
+  const ended = counter(registry, catalogue.clonesEnded);
+  const sweep = histogram(registry, catalogue.sweep);
+  const alive = gauge(registry, catalogue.clonesAlive);
   const prioritized = counter(registry, catalogue.prioritized);
   const reviews = counter(registry, catalogue.reviews);
   const apiService = gauge(registry, catalogue.apiServiceState);
@@ -74,6 +82,12 @@ export function createMetrics(version: string): Metrics {
     metricAnswered: ({ metric: name, rung }) => answers.inc({ metric: name, rung }),
     apiService: (state, all) => setOne(apiService, state, all),
     webhook: (state, all) => setOne(webhook, state, all),
+    clonesCreated: (count) => created.inc(count),
+    cloneEnded: (reason) => ended.inc({ reason }),
+    swept: ({ clones: count, seconds }) => {
+      sweep.observe(seconds);
+      alive.set(count);
+    },
     prioritized: (nodes) => prioritized.inc(nodes),
     reviewed: (outcome) => reviews.inc({ outcome }),
     clonesRequest: ({ route, code, seconds }) => clones.observe({ route, code }, seconds),

@@ -3,11 +3,20 @@ import type { ClonePool } from '../api/v1alpha1/clone-pool.ts';
 import type { CloneTemplate } from '../api/v1alpha1/clone-template.ts';
 import type { DemandForecast } from '../api/v1alpha1/demand-forecast.ts';
 import type { HorizontalPodAutoscaler } from '../capacity/hpa.ts';
-import type { CloneObject } from '../controllers/clone/clone-object.ts';
-import type { KubeObject } from '../kube/client.ts';
+import { createCloneController } from '../controllers/clone/reconcile.ts';
+import type { CloneController } from '../controllers/clone/reconcile.ts';
+import { createIdleWatch } from '../controllers/sweep/idle-watch.ts';
+import { createRetirement } from '../controllers/sweep/retire.ts';
+import type { Retirement } from '../controllers/sweep/retire.ts';
+import { createSweeper } from '../controllers/sweep/sweeper.ts';
+import type { Sweeper } from '../controllers/sweep/sweeper.ts';
+import type { SweptClone } from '../controllers/sweep/swept-clone.ts';
+import { createUsageReader } from '../controllers/sweep/usage.ts';
+import type { KubeClient, KubeObject } from '../kube/client.ts';
 import type { ServerTime } from '../kube/server-time.ts';
 import { limitWrites } from '../kube/write-limit.ts';
-import { aborted, clock } from './shared.ts';
+import { createPrometheusServers } from '../sources/metrics/prometheus-servers.ts';
+import { clock, createRecorder, random, warn } from './shared.ts';
 import type { Followed, Shared } from './shared.ts';
 
 /** What is kept in memory for clones. */
@@ -16,23 +25,85 @@ export interface CloneCollections {
   readonly hpas: Followed<HorizontalPodAutoscaler & KubeObject>;
   readonly pools: Followed<ClonePool & KubeObject>;
   readonly templates: Followed<CloneTemplate & KubeObject>;
-  readonly clones: Followed<CloneObject>;
+  readonly clones: Followed<SweptClone>;
 }
 
-/** What works while this replica leads. */
-interface Worker {
-  /** Works until the signal aborts; may be run again. */
-  run(signal: AbortSignal): Promise<void>;
+/** What the work knows: what is in memory, and the apiserver's time. */
+type Known = CloneCollections & { readonly time: ServerTime };
+
+interface Parts {
+  /** Whose writes are limited. */
+  readonly client: KubeClient;
+  readonly retirement: Retirement;
 }
 
 /** Makes clones and ends them: the work of the replica that leads. */
-export function createCloneWork(
-  shared: Shared,
-  _known: CloneCollections & { readonly time: ServerTime },
-): { run(leading: AbortSignal): Promise<void> } {
-  const { config, client } = shared;
+export function createCloneWork(shared: Shared, known: Known): { run(leading: AbortSignal): Promise<void> } {
+  const { config, logger, metrics } = shared;
   // Both controllers write in turn; the Lease does not wait behind them.
-  const _limited = limitWrites(client, { perSecond: config.clonesQps, burst: 2 * config.clonesQps, clock });
-  const workers: readonly Worker[] = [{ run: aborted }];
-  return { run: async (leading) => void (await Promise.all(workers.map(async (worker) => await worker.run(leading)))) };
+  const client = limitWrites(shared.client, { perSecond: config.clonesQps, burst: 2 * config.clonesQps, clock });
+  const retirement = createRetirement({
+    client,
+    clock,
+    random,
+    clones: known.clones.store,
+    writes: async () => undefined,
+    onExit: ({ namespace, pool, name, reason }) => {
+      metrics.cloneEnded(reason);
+      logger.info({ namespace, pool, clone: name, reason }, 'a clone ends');
+    },
+    onProblem: ({ namespace, name, error }) => warn(logger.child({ namespace, clone: name }), 'ending a clone', error),
+  });
+  const controller = createController(shared, known, { client, retirement });
+  const sweeper = createSweep(shared, known, { client, retirement });
+  return { run: async (leading) => void (await Promise.all([controller.run(leading), sweeper.run(leading)])) };
+}
+
+function createController(shared: Shared, known: Known, { client, retirement }: Parts): CloneController {
+  const { logger, metrics } = shared;
+  const { forecasts, hpas, pools, templates, clones, time } = known;
+  const controller = createCloneController({
+    client,
+    clock,
+    random,
+    now: () => time.now(),
+    pools: pools.store,
+    clones: clones.store,
+    templates: templates.store,
+    forecasts: forecasts.store,
+    hpas: hpas.store,
+    recorder: createRecorder(shared, 'headstart.dev/clones'),
+    retire: async (pool, victims, signal) => await retirement.retire(pool, victims, signal),
+    onDecision: ({ namespace, name, created, changes }) => {
+      metrics.clonesCreated(created);
+      for (const { type, status, reason, message, isWarning } of changes) {
+        logger[isWarning ? 'warn' : 'info']({ namespace, name, type, status, reason }, message);
+      }
+    },
+    onResult: (result) => {
+      metrics.reconciled(result);
+      if (result.error !== undefined) warn(logger.child({ key: result.key }), 'reconciling', result.error);
+    },
+  });
+  pools.onChange(controller.poolChanged);
+  clones.onChange(controller.cloneChanged);
+  templates.onChange(controller.templateChanged);
+  forecasts.onChange(controller.forecastChanged);
+  hpas.onChange(controller.hpaChanged);
+  return controller;
+}
+
+function createSweep(shared: Shared, { clones, pools, time }: Known, { client, retirement }: Parts): Sweeper {
+  const { logger, metrics, prometheus } = shared;
+  const servers = createPrometheusServers(prometheus, { clock, random, onRequest: metrics.sourceRequest });
+  return createSweeper({
+    clock,
+    serverTime: time,
+    clones: clones.store,
+    pools: pools.store,
+    retirement,
+    idleWatch: createIdleWatch(createUsageReader({ client, servers })),
+    onProblem: ({ key, error }) => warn(key === undefined ? logger : logger.child({ key }), 'sweeping clones', error),
+    onScan: metrics.swept,
+  });
 }

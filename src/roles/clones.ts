@@ -4,8 +4,9 @@ import { createWebhookCertificates, webhookStates } from '../admission/webhook-c
 import { cloneTemplates } from '../api/clone-labels.ts';
 import { apiVersion } from '../api/labels.ts';
 import type { CloneTemplate } from '../api/v1alpha1/clone-template.ts';
-import { cloneSelector, parseClone } from '../controllers/clone/clone-object.ts';
-import type { CloneObject } from '../controllers/clone/clone-object.ts';
+import { cloneSelector } from '../controllers/clone/clone-object.ts';
+import { parseSweptClone } from '../controllers/sweep/swept-clone.ts';
+import type { SweptClone } from '../controllers/sweep/swept-clone.ts';
 import type { KubeObject } from '../kube/client.ts';
 import { createServerTime } from '../kube/server-time.ts';
 import type { ServerTime } from '../kube/server-time.ts';
@@ -41,12 +42,12 @@ export function createClonesRole(shared: Shared): Role {
     hpas: shared.hpas(),
     pools: shared.pools(),
     templates: shared.follow<CloneTemplate & KubeObject>({ apiVersion, plural: cloneTemplates }),
-    clones: shared.follow<CloneObject>({
+    clones: shared.follow<SweptClone>({
       apiVersion: 'v1',
       plural: 'pods',
       name: 'clones',
       query: { labelSelector: cloneSelector },
-      parse: parseClone,
+      parse: parseSweptClone,
     }),
   };
   const followed: readonly Followed<unknown>[] = Object.values(collections);
