@@ -97,6 +97,41 @@ test('kube-scheduler gets a score for each node that it names', async () => {
   expect((JSON.parse(text) as { Host: string; Score: number }[]).map(({ Host }) => Host)).toEqual(['node-0', 'node-1']);
 });
 
+async function clonesOf(pool: string): Promise<{ readonly name: string; readonly ready: boolean }[]> {
+  const text = await cluster.kubectlOk(['get', 'pods', '-l', `headstart.dev/pool=${pool}`, '-o', 'json']);
+  const { items } = JSON.parse(text) as {
+    items: { metadata: { name: string }; status: { conditions?: { type: string; status: string }[] } }[];
+  };
+  return items.map(({ metadata, status }) => ({
+    name: metadata.name,
+    ready: status.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') ?? false,
+  }));
+}
+
+test('clones come with kubectl scale, and go with it', async () => {
+  const labels = { app: 'web' };
+  const template = { metadata: { labels }, spec: { containers: [{ name: 'app', image: 'app' }] } };
+  const web = { metadata: { name: 'web', namespace: 'default' } };
+  const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', ...web };
+  const pool = { apiVersion: 'headstart.dev/v1alpha1', kind: 'ClonePool', ...web };
+  const spec = { targetRef: { name: 'web' }, mode: 'Scale', maxReplicas: 5, lifetime: { maxSeconds: 600 } };
+  const selector = { matchLabels: labels };
+  await cluster.kubectlOk(
+    ['create', '-f', '-'],
+    JSON.stringify({ ...deployment, spec: { replicas: 2, selector, template } }),
+  );
+  await cluster.kubectlOk(['create', '-f', '-'], JSON.stringify({ ...pool, spec }));
+  await cluster.kubectlOk(['scale', 'clonepool/web', '--replicas=3']);
+  const ready = async () => (await clonesOf('web')).filter((clone) => clone.ready).length;
+  await expect.poll(ready, { timeout: 60_000, interval: 500 }).toBe(3);
+  const readiness = async () =>
+    await cluster.kubectlOk(['get', 'clp', 'web', '-o', 'jsonpath={.status.readyReplicas} {.status.selector}']);
+  await expect.poll(readiness, { timeout: 30_000, interval: 500 }).toBe('3 headstart.dev/pool=web');
+
+  await cluster.kubectlOk(['scale', 'clonepool/web', '--replicas=0']);
+  await expect.poll(async () => (await clonesOf('web')).length, { timeout: 120_000, interval: 500 }).toBe(0);
+});
+
 test('with the webhook down, a clone without an end is refused, one with an end is made', async () => {
   for (const { process } of headstart.replicas('headstart-clones')) process.kill('SIGKILL');
   await expect.poll(() => headstart.replicas('headstart-clones').length, { timeout: 10_000 }).toBe(0);
