@@ -208,6 +208,12 @@ describe('the second kube-scheduler', () => {
     expect(await readFile(started.logPath, 'utf8')).not.toMatch(/forbidden|unauthorized/i);
   });
 
+  test('has an extender to ask: the clones role is told to serve it', async () => {
+    const objects = await renderKustomization(cluster, `${manifests}overlays/scheduler`);
+    const clones = JSON.stringify(find(objects, 'Deployment', 'headstart-clones'));
+    expect(clones).toContain('{"name":"HEADSTART_SCHEDULER_EXTENDER","value":"on"}');
+  });
+
   test('sees of the certificate the authority alone', async () => {
     const objects = await renderKustomization(cluster, `${manifests}overlays/scheduler`);
     const { spec } = find(objects, 'Deployment', 'headstart-scheduler') as unknown as {

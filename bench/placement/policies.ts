@@ -15,11 +15,11 @@ export interface Policy {
 export const baseline = 'packed';
 
 export const policies: readonly Policy[] = [
-  { name: 'spread', title: 'kube-scheduler as it comes (strategy None)', schedulerName: 'default-scheduler' },
+  { name: 'spread', title: 'kube-scheduler as it comes (strategy None)', schedulerName: 'as-it-comes' },
   {
     name: 'affinity',
     title: 'as it comes, clones that prefer their like (strategy Affinity)',
-    schedulerName: 'default-scheduler',
+    schedulerName: 'as-it-comes',
     affinity: (bucket) => ({
       podAffinity: {
         preferredDuringSchedulingIgnoredDuringExecution: [

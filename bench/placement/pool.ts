@@ -24,6 +24,8 @@ export interface PoolOptions {
   readonly provisionSeconds: number;
   /** A node without pods for so long is given back. */
   readonly emptySeconds: number;
+  /** What is before this is not counted. */
+  readonly countFrom: number;
 }
 
 /** The nodes of one policy, and what they have cost. */
@@ -31,9 +33,9 @@ export interface NodePool {
   readonly times: NodeTimes;
   /**
    * Looks at what has changed since the last look: adds nodes for what no node takes, gives back those that have been
-   * empty. Gives the number of nodes that there are.
+   * empty.
    */
-  step(now: number, used: ReadonlyMap<string, number>, unplacedCores: number): Promise<number>;
+  step(now: number, used: ReadonlyMap<string, number>, unplacedCores: number): Promise<void>;
 }
 
 interface Node {
@@ -80,11 +82,10 @@ export function createNodePool(options: PoolOptions): NodePool {
   return {
     times,
     step: async (now, used, unplacedCores) => {
-      if (last !== undefined) count(now - last, used);
+      if (last !== undefined && last >= options.countFrom) count(now - last, used);
       last = now;
       await giveBack(options, nodes, { now, used });
       await add(now, used, unplacedCores);
-      return nodes.length + dueAt.length;
     },
   };
 }

@@ -25,6 +25,15 @@ export const nodes = { maxNodes: 50, nodeCores: 8, provisionSeconds: 3, emptySec
 
 const lookMs = 250;
 
+/** What to replay; times in seconds from the start. */
+export interface ReplayInput {
+  readonly trace: readonly PlannedClone[];
+  readonly seed: number;
+  /** Before this the nodes fill. */
+  readonly countFrom: number;
+  readonly end: number;
+}
+
 /** Everything that happens under one policy; several run side by side on nodes of their own. */
 interface Run {
   readonly stage: Stage;
@@ -33,42 +42,40 @@ interface Run {
   readonly pool: NodePool;
   readonly startMs: number;
   readonly clones: readonly Running[];
+  readonly signal: AbortSignal;
 }
 
 interface Running extends PlannedClone {
   readonly name: string;
   placedAt: number | undefined;
-  isGone: boolean;
 }
 
 /**
- * Makes the clones of the trace when their time comes, ends them at their deadline, and keeps the nodes, until the last
- * one has been given back.
+ * Makes the clones of the trace when their time comes, ends them at their deadline, and keeps the nodes, until the end;
+ * what is left then is taken away.
  */
 export async function replay(
   stage: Stage,
   policy: Policy,
-  trace: readonly PlannedClone[],
-  seed: number,
+  { trace, seed, countFrom, end }: ReplayInput,
 ): Promise<Outcome> {
   const { client, cluster } = stage;
   const namespace = `${policy.name}-${seed}`;
   await prepare(stage, namespace);
-  const pool = createNodePool({ client, policy: namespace, ...nodes });
-  const clones = trace.map((planned, index) => ({
-    ...planned,
-    name: `c-${index}`,
-    placedAt: undefined,
-    isGone: false,
-  }));
-  const run: Run = { stage, policy, namespace, pool, startMs: Date.now(), clones };
-  const making = Promise.all(clones.map(async (clone) => await live(run, clone)));
+  const pool = createNodePool({ client, policy: namespace, ...nodes, countFrom });
+  const clones = trace.map((planned, index) => ({ ...planned, name: `c-${index}`, placedAt: undefined }));
+  const ending = new AbortController();
+  const run: Run = { stage, policy, namespace, pool, startMs: Date.now(), clones, signal: ending.signal };
+  const living = Promise.all(clones.map(async (clone) => await live(run, clone)));
   const spreads = new Map<string, number>();
-  for (let isOver = false; !isOver; await delay(lookMs)) isOver = await look(run, spreads);
-  await making;
-  await cluster.kubectlOk(['delete', 'namespace', namespace, '--wait=false']);
-  const waits = clones.flatMap(({ placedAt, at }) => (placedAt === undefined ? [] : [placedAt - at]));
-  return { ...pool.times, waits, neverPlaced: clones.length - waits.length, spreads: [...spreads.values()] };
+  for (let now = 0; now < end; await delay(lookMs)) now = await look(run, spreads);
+  ending.abort();
+  await living;
+  await cluster.kubectlOk(['delete', 'namespace', namespace]);
+  await cluster.kubectlOk(['delete', 'nodes', '-l', `bench/policy=${namespace}`]);
+  const counted = clones.filter(({ at, deadline }) => at >= countFrom && deadline < end);
+  const waits = counted.flatMap(({ placedAt, at }) => (placedAt === undefined ? [] : [placedAt - at]));
+  return { ...pool.times, waits, neverPlaced: counted.length - waits.length, spreads: [...spreads.values()] };
 }
 
 /** A Service selects the clones, as it does in life: kube-scheduler's default spreads what a Service has. */
@@ -82,18 +89,24 @@ async function prepare({ cluster }: Stage, namespace: string): Promise<void> {
   throw new Error(`namespace ${namespace}: no service account`);
 }
 
+/** From its start to its deadline, or to the end of the run. */
 async function live(run: Run, clone: Running): Promise<void> {
   const { client } = run.stage;
   const collection = resourcePath({ apiVersion: 'v1', plural: 'pods', namespace: run.namespace });
-  await delay(Math.max(0, run.startMs + clone.at * 1000 - Date.now()));
+  if (!(await isTime(run, clone.at))) return;
   await client.request({ method: 'POST', path: collection, body: podOf(run, clone) });
-  await delay(Math.max(0, run.startMs + clone.deadline * 1000 - Date.now()));
+  if (!(await isTime(run, clone.deadline))) return;
   await client
     .request({ method: 'DELETE', path: `${collection}/${clone.name}`, body: { gracePeriodSeconds: 0 } })
     .catch((error: unknown) => {
       if (errorCode(error) !== 'NotFound') throw error;
     });
-  clone.isGone = true;
+}
+
+/** Waits for a time of the run; false when the run ends before. */
+async function isTime({ startMs, signal }: Run, at: number): Promise<boolean> {
+  const waited = delay(Math.max(0, startMs + at * 1000 - Date.now()), true, { signal });
+  return await waited.catch(() => false);
 }
 
 function podOf({ policy, namespace, startMs }: Run, { name, cores, deadline }: Running): unknown {
@@ -128,17 +141,16 @@ function podOf({ policy, namespace, startMs }: Run, { name, cores, deadline }: R
   };
 }
 
-/** One look at the pods; true when all is over. */
-async function look(run: Run, spreads: Map<string, number>): Promise<boolean> {
-  const { pool, clones, startMs } = run;
-  const now = (Date.now() - startMs) / 1000;
+/** One look at the pods; gives its time. */
+async function look(run: Run, spreads: Map<string, number>): Promise<number> {
+  const now = (Date.now() - run.startMs) / 1000;
   const { onNodes, unplacedCores } = whereabouts(run, now);
   for (const [node, { deadlines }] of onNodes) {
     spreads.set(node, Math.max(spreads.get(node) ?? 0, Math.max(...deadlines) - Math.min(...deadlines)));
   }
   const used = new Map([...onNodes].map(([node, { cores }]) => [node, cores]));
-  const left = await pool.step(now, used, unplacedCores);
-  return left === 0 && clones.every(({ isGone }) => isGone);
+  await run.pool.step(now, used, unplacedCores);
+  return now;
 }
 
 interface Load {

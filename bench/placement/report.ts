@@ -10,7 +10,7 @@ import type { TraceOptions } from './trace.ts';
 export interface Results {
   readonly runs: readonly ReadonlyMap<string, Outcome>[];
   readonly shape: Omit<TraceOptions, 'seed'>;
-  readonly clones: number;
+  readonly countFrom: number;
   readonly answersMs: readonly number[];
 }
 
@@ -19,16 +19,17 @@ export function render(results: Results): string {
   return [head(results), table(results), verdict(results), notes(results)].join('\n');
 }
 
-function head({ runs, shape, clones }: Results): string {
+function head({ runs, shape, countFrom }: Results): string {
   return `# Benchmark: placement of clones
 
 Written by \`npm run bench:placement\`; do not edit. Linux, ${cpus().length} cores (${cpus()[0]?.model.trim()}), Node ${process.versions.node}.
 
-Real kube-schedulers 1.36.3 place real pods on nodes that kwok plays, all on one machine. ${runs.length} seeds; in each, bursts begin for
-${shape.arrivalSeconds} s, one every ${shape.meanGapSeconds} s on average, of ${shape.medianSize} clones in the middle (log-normal), ${Math.round(clones / runs.length)} clones in all, of 1 core or (a quarter) 2. The
-clones of a burst end together, after 30, 60, 90, 120 or 180 s. Nodes have ${nodes.nodeCores} cores; one comes ${nodes.provisionSeconds} s after no other takes a
-clone, and goes after ${nodes.emptySeconds} s without one; ${nodes.maxNodes} at most. There are no other pods. In a seed all policies see the same bursts
-at the same time. Time runs about ${speed} times as fast as in life, and so do the steps of the score and the buckets of deadlines.
+Real kube-schedulers 1.36.3 place real pods on nodes that kwok plays, all on one machine. ${runs.length} seeds of ${shape.arrivalSeconds} s, of which the
+first ${countFrom} s, in which the nodes fill, do not count. A burst comes every ${shape.meanGapSeconds} s on average, of ${shape.medianSize} clones in the middle
+(log-normal) with 1 core or (a quarter) 2; they end together, after 30, 60, 90, 120 or 180 s. Nodes have ${nodes.nodeCores} cores; one comes
+${nodes.provisionSeconds} s after no other takes a clone, and goes after ${nodes.emptySeconds} s without one; ${nodes.maxNodes} at most. There are no other pods. In a seed all
+policies see the same bursts at the same time. Time runs about ${speed} times as fast as in life, and with it the steps of the score,
+the buckets of deadlines and the schedulers' next tries.
 `;
 }
 
@@ -43,7 +44,8 @@ function table({ runs }: Results): string {
       name === baseline ? '–' : compared(runs, name, ({ nodeSeconds }) => nodeSeconds),
       per(({ strandedSeconds }) => strandedSeconds / 3600),
       name === baseline ? '–' : compared(runs, name, ({ strandedSeconds }) => strandedSeconds),
-      per(({ nodeSeconds, neededNodeSeconds }) => nodeSeconds / neededNodeSeconds),
+      per(timeForNeed),
+      name === baseline ? '–' : compared(runs, name, timeForNeed),
       mean(outcomes.flatMap(({ spreads }) => spreads)).toFixed(0),
       `${quantile(waits, 0.5).toFixed(1)} / ${quantile(waits, 0.95).toFixed(1)}`,
       outcomes.reduce((sum, { neverPlaced }) => sum + neverPlaced, 0),
@@ -52,20 +54,20 @@ function table({ runs }: Results): string {
   return `Means over the seeds, smallest and largest in parentheses. "Beside MostAllocated" is the mean of the differences seed by seed,
 with its 95 % confidence interval (Student).
 
-| policy | node-hours | beside MostAllocated | stranded node-hours | beside MostAllocated | node time ÷ needed | spread of deadlines on a node, s | wait for a node, median / p95, s | clones never placed |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| policy | node-hours | beside MostAllocated | stranded node-hours | beside MostAllocated | node time ÷ needed | beside MostAllocated | spread of deadlines on a node, s | wait for a node, median / p95, s | clones never placed |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 ${rows.join('\n')}
 `;
 }
 
 function verdict({ runs, answersMs }: Results): string {
-  const differences = relative(runs, 'expiry', ({ nodeSeconds }) => nodeSeconds);
+  const differences = relative(runs, 'expiry', timeForNeed);
   const { low, high } = interval(differences);
   const what =
     high < 0
-      ? 'less node time than MostAllocated alone'
+      ? 'less node time for the same work than MostAllocated alone'
       : low > 0
-        ? 'more node time than MostAllocated alone'
+        ? 'more node time for the same work than MostAllocated alone'
         : 'no difference to MostAllocated alone that this many seeds can show';
   return `**What the extender adds: ${what}** (${signed(mean(differences))}, 95 % from ${signed(low)} to ${signed(high)}).
 It has answered ${answersMs.length} questions, half of them within ${quantile(answersMs, 0.5).toFixed(1)} ms and 99 % within ${quantile(answersMs, 0.99).toFixed(1)} ms, in the process that also plays
@@ -77,15 +79,21 @@ function notes({ runs }: Results): string {
   return `## How to read it
 
 - A node-hour is an hour of a node between its registration and its removal. Stranded is what of it a node is less than half
-  requested, or empty and not yet given back. Needed is what the clones request, in nodes: below 1.00 nothing is possible.
+  requested, or empty and not yet given back. Needed is what the clones request while they run, in nodes: below 1.00 nothing
+  is possible. A clone that waits longer for a node runs for a shorter time, so compare node time by what was needed.
 - Compare with MostAllocated, not with what kube-scheduler does as it comes: most of what there is to save, packing saves.
-- Small and short: ${runs.length} seeds of five minutes. The numbers tell which policy is better here, not what a cluster will save; no
+- Small and short: ${runs.length} seeds of some minutes. The numbers tell which policy is better here, not what a cluster will save; no
   clone ends early, and no node has other pods, which would hide the difference.
 - Affinity packs by preference only, against kube-scheduler's own spreading; its result depends on how much clones there are.
 `;
 }
 
 type Value = (outcome: Outcome) => number;
+
+/** What nodes cost for the same work: a clone that waits longer runs for a shorter time, and needs less. */
+function timeForNeed({ nodeSeconds, neededNodeSeconds }: Outcome): number {
+  return nodeSeconds / neededNodeSeconds;
+}
 
 /** By how much more, seed by seed, as a share. */
 function relative(runs: Results['runs'], name: string, value: Value): readonly number[] {

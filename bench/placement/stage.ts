@@ -114,18 +114,27 @@ async function startExtender(
   return { url: `https://127.0.0.1:${port}/scheduler/v1`, stop: server.stop };
 }
 
-/** The one of manifests/components/scheduler, and the same without its extender. */
+/**
+ * The one of manifests/components/scheduler, the same without its extender, and one as it comes. What no node takes is
+ * tried again each second, as time is fast: by default after up to ten.
+ */
 async function startSchedulers(cluster: ControlPlane, group: ProcessGroup, url: string): Promise<void> {
   const { scheduler } = await ensureControlPlaneBinaries(() => undefined);
   const shipped = parse(await readFile(configPath, 'utf8')) as SchedulerConfig;
   const tlsConfig = { caFile: join(group.dir, 'ca.crt'), serverName };
   const extenders = shipped.extenders.map((extender) => ({ ...extender, urlPrefix: url, tlsConfig }));
-  const configs = { 'headstart-scheduler': { ...shipped, extenders }, 'most-allocated': { ...shipped, extenders: [] } };
+  const configs = {
+    'headstart-scheduler': { ...shipped, extenders },
+    'most-allocated': { ...shipped, extenders: [] },
+    'as-it-comes': { apiVersion: shipped['apiVersion'], kind: shipped['kind'], profiles: [{}] },
+  };
   for (const [name, config] of Object.entries(configs)) {
     const path = join(group.dir, `${name}.json`);
     const own = {
       leaderElection: { leaderElect: false },
       clientConnection: { kubeconfig: join(cluster.dir, 'scheduler.kubeconfig') },
+      podInitialBackoffSeconds: 1,
+      podMaxBackoffSeconds: 1,
       profiles: config.profiles.map((profile) => ({ ...profile, schedulerName: name })),
     };
     await writeFile(path, JSON.stringify({ ...config, ...own }));
