@@ -501,15 +501,15 @@ describe('whatever there is', () => {
   test('it converges, and then nothing is done any more', () => {
     fc.assert(
       fc.property(given, (input) => {
-        let { pods } = input.snapshot;
-        pods = pods.filter((clone) => clone.effectiveDeadline > now);
+        const grown = (clones: readonly CloneView[]): CloneView[] =>
+          clones.map((clone) =>
+            isAlive(clone) ? { ...clone, state: 'Serving', isReady: true, readyAt: now - 40 } : clone,
+          );
+        let pods = grown(input.snapshot.pods.filter((clone) => clone.effectiveDeadline > now));
         let decision = decide({ ...input.snapshot, pods }, now, input.options);
         for (let round = 0; round < 40 && decision.creates.length + decision.victims.length > 0; round += 1) {
           const gone = new Set(decision.victims.map(({ clone }) => clone.uid));
-          pods = [...pods.filter(({ uid }) => !gone.has(uid)), ...born(decision, { state: 'Serving' }, now - 50)].map(
-            (clone) =>
-              isAlive(clone) ? { ...clone, state: 'Serving' as const, isReady: true, readyAt: now - 40 } : clone,
-          );
+          pods = grown([...pods.filter(({ uid }) => !gone.has(uid)), ...born(decision, {}, now - 50)]);
           const memory = { ...calm, dropSince: now - 60 };
           decision = decide({ ...input.snapshot, pods, memory }, now, input.options);
         }
