@@ -10,7 +10,7 @@ export interface MetricDefinition {
   /** Label → the values that it takes, for people. */
   readonly labels: Readonly<Record<string, string>>;
   /** Whose processes it moves in. */
-  readonly role: 'every' | 'metrics' | 'forecaster' | 'leader';
+  readonly role: 'every' | 'metrics' | 'leader' | 'clones';
   /** Upper bounds of a histogram's buckets, seconds. */
   readonly buckets?: readonly number[];
 }
@@ -44,7 +44,10 @@ export const catalogue = {
     name: 'headstart_cache_last_contact_timestamp_seconds',
     type: 'gauge',
     help: 'When the apiserver last said anything about a resource that is kept in memory; 0 before that.',
-    labels: { resource: '`demandforecasts`, `horizontalpodautoscalers`' },
+    labels: {
+      resource:
+        '`demandforecasts`, `horizontalpodautoscalers`, `clonepools`, `clonetemplates`, `clones` (pods that are), `pods` (the others, for the scheduler extender)',
+    },
     role: 'every',
   },
   metricRequest: {
@@ -75,16 +78,47 @@ export const catalogue = {
   certificateExpiry: {
     name: 'headstart_serving_certificate_expiry_timestamp_seconds',
     type: 'gauge',
-    help: 'When the certificate that is served runs out.',
-    labels: {},
-    role: 'metrics',
+    help: 'When a certificate that is served runs out.',
+    labels: { server: '`metrics` (external metrics API), `clones` (webhook and scheduler extender)' },
+    role: 'every',
   },
   leader: {
     name: 'headstart_leader',
     type: 'gauge',
-    help: '1 while this replica holds the Lease of the forecaster.',
+    help: '1 while this replica holds the Lease of its role.',
+    labels: { lease: '`headstart-forecaster`, `headstart-clones`' },
+    role: 'every',
+  },
+  clonesRequest: {
+    name: 'headstart_clones_request_duration_seconds',
+    type: 'histogram',
+    help: 'Requests to the webhook and to the scheduler extender.',
+    labels: { route: 'pattern of the path, `none` for an unknown one', code: 'HTTP status code' },
+    role: 'clones',
+    buckets: callSeconds,
+  },
+  prioritized: {
+    name: 'headstart_extender_nodes_total',
+    type: 'counter',
+    help: 'Nodes that kube-scheduler had scored for a pod.',
     labels: {},
-    role: 'forecaster',
+    role: 'clones',
+  },
+  reviews: {
+    name: 'headstart_clone_reviews_total',
+    type: 'counter',
+    help: 'Pods that the webhook was asked about, by what came of it.',
+    labels: { outcome: '`Stamped`, `Unchanged`, `Ignored`, `Denied`' },
+    role: 'clones',
+  },
+  webhookState: {
+    name: 'headstart_webhook_state',
+    type: 'gauge',
+    help: 'Whether the apiserver can verify the webhook: 1 for the state that holds, 0 for the others.',
+    labels: {
+      state: '`Kept`, `Missing`, `Foreign` (it calls somebody else), `NotManaged` (caBundle is kept by others)',
+    },
+    role: 'clones',
   },
   sourceRequest: {
     name: 'headstart_source_request_duration_seconds',

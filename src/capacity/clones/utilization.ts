@@ -211,7 +211,8 @@ function isRecent(record: IdleRecord | undefined, maxAgeSeconds: number, now: nu
   return record?.last !== undefined && Math.abs(now - record.last.timestamp) <= maxAgeSeconds;
 }
 
-function isIdle(record: IdleRecord | undefined, rule: IdleRule, now: number): boolean {
+/** Has it had nothing to do for long enough, until just now? */
+export function isIdle(record: IdleRecord | undefined, rule: IdleRule, now: number): boolean {
   if (record?.last === undefined || !isRecent(record, freshSeconds, now)) return false;
   const isLong = record.samples >= rule.minSamples && record.coveredSeconds >= rule.sustainedSeconds;
   return isLong && percentOf(record.last) < rule.belowPercent;
