@@ -65,7 +65,8 @@ export function planPopulation(input: PopulationInput): Population {
   const missing = Math.max(0, wanted - current.length);
   const room = Math.max(0, maxReplicas - alive.length);
   const { slots, late } = chooseSlots(input, current, missing);
-  const leaving = outdatedToEnd({ current, outdated, wanted, isFull: slots.length > 0 && room === 0 });
+  const isFull = slots.length > 0 && room === 0;
+  const leaving = outdatedToEnd({ current, outdated, wanted, isFull, over: lasting.length - maxReplicas });
   const surplus = notReadyFirst(current, Math.max(0, current.length - wanted));
   return {
     creates: slots.slice(0, room),
@@ -83,10 +84,12 @@ function outdatedToEnd(given: {
   readonly outdated: readonly CloneView[];
   readonly wanted: number;
   readonly isFull: boolean;
+  readonly over: number;
 }): number {
-  const { current, outdated, wanted, isFull } = given;
+  const { current, outdated, wanted, isFull, over } = given;
   const ready = current.filter(({ isReady }) => isReady).length;
-  const spare = Math.max(0, outdated.length - Math.max(0, wanted - ready));
+  const needed = Math.max(0, wanted - ready);
+  const spare = Math.min(outdated.length, Math.max(0, outdated.length - needed, over));
   if (spare > 0 || !isFull || ready < current.length) return spare;
   return Math.min(outdated.length, Math.max(1, Math.floor(wanted / 4)));
 }
