@@ -130,6 +130,11 @@ test('clones come with kubectl scale, and go with it', async () => {
 
   await cluster.kubectlOk(['scale', 'clonepool/web', '--replicas=0']);
   await expect.poll(async () => (await clonesOf('web')).length, { timeout: 120_000, interval: 500 }).toBe(0);
+  const exits = async () =>
+    await cluster.kubectlOk(['get', 'clp', 'web', '-o', 'jsonpath={.status.exits.Surplus} {.status.replicas}']);
+  await expect.poll(exits, { timeout: 30_000, interval: 500 }).toBe('3 0');
+  const conditions = '{.status.conditions[?(@.type=="PDBBlocked")].reason}';
+  expect(await cluster.kubectlOk(['get', 'clp', 'web', '-o', `jsonpath=${conditions}`])).toBe('NotBlocked');
 });
 
 test('with the webhook down, a clone without an end is refused, one with an end is made', async () => {

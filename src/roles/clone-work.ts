@@ -6,6 +6,8 @@ import type { HorizontalPodAutoscaler } from '../capacity/hpa.ts';
 import { createCloneController } from '../controllers/clone/reconcile.ts';
 import type { CloneController } from '../controllers/clone/reconcile.ts';
 import { createIdleWatch } from '../controllers/sweep/idle-watch.ts';
+import { createSweepReport } from '../controllers/sweep/report.ts';
+import type { SweepReport } from '../controllers/sweep/report.ts';
 import { createRetirement } from '../controllers/sweep/retire.ts';
 import type { Retirement } from '../controllers/sweep/retire.ts';
 import { createSweeper } from '../controllers/sweep/sweeper.ts';
@@ -48,15 +50,19 @@ export function createCloneWork(shared: Shared, known: Known): { run(leading: Ab
     random,
     clones: known.clones.store,
     writes: async () => undefined,
-    onExit: ({ namespace, pool, name, reason }) => {
+    onExit: (exit) => {
+      const { namespace, pool, name, reason } = exit;
       metrics.cloneEnded(reason);
+      report.exited(exit);
       logger.info({ namespace, pool, clone: name, reason }, 'a clone ends');
     },
     onProblem: ({ namespace, name, error }) => warn(logger.child({ namespace, clone: name }), 'ending a clone', error),
   });
-  const controller = createController(shared, known, { client, retirement });
-  const sweeper = createSweep(shared, known, { client, retirement });
-  return { run: async (leading) => void (await Promise.all([controller.run(leading), sweeper.run(leading)])) };
+  const parts: Parts = { client, retirement };
+  const sweeper = createSweep(shared, known, parts);
+  const report = createReport(shared, known, { ...parts, sweeper });
+  const workers = [createController(shared, known, parts), sweeper, report];
+  return { run: async (leading) => void (await Promise.all(workers.map(async (worker) => await worker.run(leading)))) };
 }
 
 function createController(shared: Shared, known: Known, { client, retirement }: Parts): CloneController {
@@ -105,5 +111,20 @@ function createSweep(shared: Shared, { clones, pools, time }: Known, { client, r
     idleWatch: createIdleWatch(createUsageReader({ client, servers })),
     onProblem: ({ key, error }) => warn(key === undefined ? logger : logger.child({ key }), 'sweeping clones', error),
     onScan: metrics.swept,
+  });
+}
+
+function createReport(
+  { logger }: Shared,
+  { pools, time }: Known,
+  { client, sweeper }: Parts & { readonly sweeper: Sweeper },
+): SweepReport {
+  return createSweepReport({
+    client,
+    clock,
+    now: () => time.now(),
+    pools: pools.store,
+    conditions: (pool) => sweeper.conditions(pool),
+    onProblem: ({ key, error }) => warn(logger.child({ key }), 'writing what the sweeper sees', error),
   });
 }
