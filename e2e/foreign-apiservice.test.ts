@@ -110,7 +110,7 @@ test('the rest works meanwhile: DemandForecasts are forecast, and the metrics re
   const series = 'headstart_demandforecast_observed_demand{namespace="default",name="web"}';
   // The replica that leads tells of it, and no other.
   expect(figures.filter((text) => text.includes(series))).toHaveLength(1);
-  expect(figures.filter((text) => /^headstart_leader 1$/m.test(text))).toHaveLength(1);
+  expect(figures.filter((text) => /^headstart_leader\{lease="headstart-forecaster"\} 1$/m.test(text))).toHaveLength(1);
 });
 
 test('when the other adapter is removed, Headstart serves within ten seconds', async () => {

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { ensureControlPlaneBinaries } from '../hack/control-plane/build.ts';
 import { startControlPlane } from '../src/testing/control-plane.ts';
 import type { ControlPlane } from '../src/testing/control-plane.ts';
+import { freePort } from '../src/testing/ports.ts';
+import { createProcessGroup } from '../src/testing/process.ts';
+import type { ProcessGroup } from '../src/testing/process.ts';
 import { renderKustomization } from '../src/testing/rendering.ts';
 import type { Manifest } from '../src/testing/rendering.ts';
 
@@ -56,10 +62,10 @@ test.each(examples)('the apiserver takes every object of examples/%s', async (ex
   expect(code).toBe(0);
 });
 
-test('the pods of both roles run under the restricted pod security standard, which refuses others', async () => {
+test('the pods of every role run under the restricted pod security standard, which refuses others', async () => {
   const labels = await cluster.kubectlOk(['get', 'namespace', 'headstart-system', '-o', 'jsonpath={.metadata.labels}']);
   expect(labels).toContain('"pod-security.kubernetes.io/enforce":"restricted"');
-  for (const component of ['metrics', 'forecaster']) {
+  for (const component of ['metrics', 'forecaster', 'clones']) {
     const ready = async () => (await podsOf(component)).filter((pod) => pod.ready).length;
     await expect.poll(ready, { timeout: 60_000, interval: 500 }).toBe(2);
   }
@@ -89,6 +95,28 @@ test('every pod has probes, limits, a read-only root file system and no right to
   }
 });
 
+test.each<[role: string, can: boolean]>([
+  ['view', false],
+  ['edit', true],
+  ['admin', true],
+])('%s: may look at clones; may change them: %s', async (role, can) => {
+  await cluster.kubectl(['create', 'rolebinding', role, '-n', 'default', `--clusterrole=${role}`, `--user=${role}`]);
+  const may = async (verb: string, resource: string, subresource = ''): Promise<boolean> => {
+    const what = [verb, resource, `--subresource=${subresource}`];
+    return (await cluster.kubectl(['auth', 'can-i', ...what, '-n', 'default', `--as=${role}`])).code === 0;
+  };
+  const isAggregated = async () => await may('list', 'clonepools.headstart.dev');
+  await expect.poll(isAggregated, { timeout: 30_000, interval: 500 }).toBe(true);
+  expect(await may('watch', 'clonetemplates.headstart.dev')).toBe(true);
+  for (const verb of ['create', 'update', 'patch', 'delete']) {
+    expect(await may(verb, 'clonepools.headstart.dev')).toBe(can);
+    expect(await may(verb, 'clonetemplates.headstart.dev')).toBe(can);
+  }
+  expect(await may('update', 'clonepools.headstart.dev', 'scale')).toBe(can);
+  // What Headstart says about clones is nobody else's to write.
+  expect(await may('patch', 'clonepools.headstart.dev', 'status')).toBe(false);
+});
+
 test('no rendering holds the APIService: kubectl would take it over from another adapter', async () => {
   for (const rendering of renderings) {
     const objects = await renderKustomization(cluster, manifests + rendering);
@@ -97,7 +125,7 @@ test('no rendering holds the APIService: kubectl would take it over from another
 });
 
 test('a drain takes one replica at a time', async () => {
-  for (const name of ['headstart-metrics', 'headstart-forecaster']) {
+  for (const name of ['headstart-metrics', 'headstart-forecaster', 'headstart-clones']) {
     const allowed = async () =>
       await cluster.kubectlOk([
         'get',
@@ -133,4 +161,79 @@ test('high availability: three metrics replicas on three nodes, replaced without
   expect(await cluster.kubectlOk(rollout)).toContain('successfully rolled out');
   const allowed = ['get', 'pdb', 'headstart-metrics', '-n', 'headstart-system', '-o'];
   expect(await cluster.kubectlOk([...allowed, 'jsonpath={.status.disruptionsAllowed}'])).toBe('1');
+});
+
+describe('the second kube-scheduler', () => {
+  let group: ProcessGroup;
+
+  beforeAll(async () => {
+    group = await createProcessGroup('scheduler');
+    await cluster.kubectlOk(['apply', '-k', `${manifests}overlays/scheduler`]);
+  });
+  afterAll(async () => await group?.stop());
+
+  test('leads and places clones with its configuration and its rights, also while nobody serves the extender', async () => {
+    const objects = await renderKustomization(cluster, `${manifests}overlays/scheduler`);
+    const config = objects.find(({ kind, data }) => kind === 'ConfigMap' && data?.['config.yaml'] !== undefined);
+    const parsed = parse(config?.data?.['config.yaml'] ?? '') as { extenders: { tlsConfig: object }[] };
+    expect(parsed.extenders).toHaveLength(1);
+    const path = join(group.dir, 'config.yaml');
+    const kubeconfig = await cluster.kubeconfigForServiceAccount('headstart-system', 'headstart-scheduler');
+    const tlsConfig = { caFile: join(cluster.dir, 'ca.crt') };
+    const extenders = parsed.extenders.map((extender) => ({ ...extender, tlsConfig }));
+    await writeFile(path, JSON.stringify({ ...parsed, extenders, clientConnection: { kubeconfig } }));
+    const { scheduler } = await ensureControlPlaneBinaries(() => undefined);
+    const args = [`--config=${path}`, '--bind-address=127.0.0.1', `--secure-port=${await freePort()}`];
+    const started = await group.start({ name: 'headstart-scheduler', command: scheduler, args });
+    const leader = [
+      'get',
+      'lease',
+      'headstart-scheduler',
+      '-n',
+      'headstart-system',
+      '-o',
+      'jsonpath={.spec.holderIdentity}',
+    ];
+    await expect.poll(async () => await cluster.kubectlOk(leader), { timeout: 60_000, interval: 500 }).not.toBe('');
+    const pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: {
+        name: 'placed',
+        namespace: 'default',
+        labels: { 'headstart.dev/clone': 'true' },
+        annotations: { 'headstart.dev/ttl-seconds': '600' },
+      },
+      spec: { schedulerName: 'headstart-scheduler', containers: [{ name: 'web', image: 'web' }] },
+    };
+    await cluster.kubectlOk(['create', '-f', '-'], JSON.stringify(pod));
+    const node = ['get', 'pod', 'placed', '-o', 'jsonpath={.spec.nodeName}'];
+    await expect.poll(async () => await cluster.kubectlOk(node), { timeout: 60_000, interval: 500 }).toMatch(/^node-/);
+    expect(started.isRunning()).toBe(true);
+    expect(await readFile(started.logPath, 'utf8')).not.toMatch(/forbidden|unauthorized/i);
+  });
+
+  test('has an extender to ask: the clones role is told to serve it', async () => {
+    const objects = await renderKustomization(cluster, `${manifests}overlays/scheduler`);
+    const clones = JSON.stringify(find(objects, 'Deployment', 'headstart-clones'));
+    expect(clones).toContain('{"name":"HEADSTART_SCHEDULER_EXTENDER","value":"on"}');
+  });
+
+  test('sees of the certificate the authority alone', async () => {
+    const objects = await renderKustomization(cluster, `${manifests}overlays/scheduler`);
+    const { spec } = find(objects, 'Deployment', 'headstart-scheduler') as unknown as {
+      spec: { template: { spec: { volumes: { secret?: { items?: unknown } }[] } } };
+    };
+    const secrets = spec.template.spec.volumes.flatMap(({ secret }) => (secret === undefined ? [] : [secret.items]));
+    expect(secrets).toEqual([[{ key: 'ca.crt', path: 'ca.crt' }]]);
+  });
+
+  test('is of the minor version of the control plane that these tests run', async () => {
+    const objects = await renderKustomization(cluster, `${manifests}overlays/scheduler`);
+    const image = JSON.stringify(find(objects, 'Deployment', 'headstart-scheduler')?.spec);
+    const version = JSON.parse(await cluster.kubectlOk(['version', '-o', 'json'])) as {
+      serverVersion: { gitVersion: string };
+    };
+    expect(image).toContain(`registry.k8s.io/kube-scheduler:${version.serverVersion.gitVersion}`);
+  });
 });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from 'vitest';
-import { reasons } from '../src/api/reasons.ts';
+import { clonePoolReasons, reasons } from '../src/api/reasons.ts';
 import { catalogue } from '../src/observability/catalogue.ts';
 import { generated, staleFiles } from './generate.ts';
 
@@ -16,5 +16,6 @@ test('the page of metrics has every metric, each once', () => {
 
 test('the page of conditions has every reason', () => {
   const page = generated().get('docs/reference/conditions.md') ?? '';
-  for (const reason of Object.values(reasons).flat()) expect(page).toContain(`\`${reason}\``);
+  const all = [...Object.values(reasons), ...Object.values(clonePoolReasons)].flat();
+  for (const reason of all) expect(page).toContain(`\`${reason}\``);
 });

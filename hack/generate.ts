@@ -2,6 +2,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { stringify } from 'yaml';
 import { customResourceDefinition } from '../src/api/crd.ts';
+import { clonePoolCrd, clonePoolSchema } from '../src/api/v1alpha1/clone-pool.ts';
+import { cloneTemplateCrd, cloneTemplateSchema } from '../src/api/v1alpha1/clone-template.ts';
 import { demandForecastCrd, demandForecastSchema } from '../src/api/v1alpha1/demand-forecast.ts';
 import { conditionsPage, metricsPage } from './reference-pages.ts';
 import { cliPage } from './cli-page.ts';
@@ -23,6 +25,11 @@ export function generated(): ReadonlyMap<string, string> {
     [
       'manifests/crds/headstart.dev_demandhistories.yaml',
       yaml(customResourceDefinition(demandHistoryCrd, demandHistorySchema)),
+    ],
+    ['manifests/crds/headstart.dev_clonepools.yaml', yaml(customResourceDefinition(clonePoolCrd, clonePoolSchema))],
+    [
+      'manifests/crds/headstart.dev_clonetemplates.yaml',
+      yaml(customResourceDefinition(cloneTemplateCrd, cloneTemplateSchema)),
     ],
     ['docs/reference/presets.md', presetsPage()],
   ]);

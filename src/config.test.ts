@@ -9,6 +9,10 @@ test('nothing given: the defaults, with the host name as identity', () => {
     role: 'all',
     identity: 'host-1',
     securePort: 10_250,
+    webhookPort: 9443,
+    webhookServiceName: 'headstart-clones',
+    clonesQps: 50,
+    schedulerExtender: false,
     syncPeriodSeconds: 60,
     kubeconfig: undefined,
     prometheusServers: new Map([['default', 'http://prometheus.monitoring.svc:9090']]),
@@ -35,14 +39,15 @@ test.each([
 
 test('every error is told at once, each with its place', () => {
   const result = parseConfig(
-    ['--role=boss', '--sync-period=1s', '--secure-port=99999'],
+    ['--role=boss', '--sync-period=1s', '--secure-port=99999', '--clones-qps=0'],
     { HEADSTART_LOG_LEVEL: 'loud' },
     'h',
   );
   expect(result).toEqual({
     errors: [
-      '--role: got "boss", want one of all, metrics, forecaster',
+      '--role: got "boss", want one of all, metrics, forecaster, clones',
       '--secure-port: got "99999", want a port from 0 to 65535',
+      '--clones-qps: got "0", want a whole number from 1 to 1000',
       '--sync-period: got "1s", want a duration from 5s to 300s',
       'HEADSTART_LOG_LEVEL: got "loud", want one of debug, info, warn, error',
     ],

@@ -8,7 +8,7 @@ import { isServerName } from './sources/metrics/prometheus-settings.ts';
 import { parseServerUrl } from './sources/metrics/server-url.ts';
 
 const apiServiceModes = ['auto', 'never'] as const;
-const roles = ['all', 'metrics', 'forecaster'] as const;
+const roles = ['all', 'metrics', 'forecaster', 'clones'] as const;
 type Role = (typeof roles)[number];
 
 /** What `headstart serve` runs with; made once, never changed. */
@@ -27,6 +27,16 @@ export interface Config {
   readonly apiService: (typeof apiServiceModes)[number];
   readonly clusterRole: string;
   readonly certificateSecret: string;
+  /** Of the webhook and the scheduler extender. */
+  readonly webhookPort: number;
+  readonly webhookServiceName: string;
+  readonly webhookCertificateSecret: string;
+  /** The MutatingWebhookConfiguration whose caBundle is kept. */
+  readonly webhookConfiguration: string;
+  /** Whether the scheduler extender is served, which takes following all pods. */
+  readonly schedulerExtender: boolean;
+  /** Writes of the role clones in a second; twice as many at once after a pause. */
+  readonly clonesQps: number;
   readonly tlsCertFile: string | undefined;
   readonly tlsKeyFile: string | undefined;
   readonly prometheusServers: ReadonlyMap<string, string>;
@@ -47,10 +57,14 @@ interface Flag<T> {
 const text = (value: string): string => value;
 
 const flags = {
-  role: flag('all', 'What this process does: all, metrics (external metrics API) or forecaster.', parseOneOf(roles)),
+  role: flag(
+    'all',
+    'What this process does: all, metrics (external metrics API), forecaster or clones (makes and ends clones).',
+    parseOneOf(roles),
+  ),
   kubeconfig: { ...flag('', 'Kubeconfig file; default in-cluster.', text), env: 'KUBECONFIG' },
-  'bind-address': flag('0.0.0.0', 'Address that both servers listen on.', text),
-  'secure-port': flag('10250', 'Port of the external metrics API (TLS).', parsePort),
+  'bind-address': flag('0.0.0.0', 'Address that all servers listen on.', text),
+  'secure-port': flag('10250', 'Port of the external metrics API, role metrics (TLS).', parsePort),
   'operations-port': flag('8080', 'Port of /metrics, /livez and /readyz (plain HTTP); 0 picks a free one.', parsePort),
   namespace: { ...flag('headstart-system', 'Namespace that Headstart runs in.', text), env: 'POD_NAMESPACE' },
   identity: { ...flag('', 'Name of this replica; default the host name.', text), env: 'POD_NAME' },
@@ -67,6 +81,28 @@ const flags = {
     text,
   ),
   'certificate-secret': flag('headstart-serving-certificate', 'Secret that holds the serving certificate.', text),
+  'webhook-port': flag('9443', 'Port of the webhook and the scheduler extender, role clones (TLS).', parsePort),
+  'webhook-service-name': flag('headstart-clones', 'Service in front of the webhook and the scheduler extender.', text),
+  'webhook-certificate-secret': flag(
+    'headstart-clones-certificate',
+    'Secret that holds the certificate of the webhook and the scheduler extender.',
+    text,
+  ),
+  'webhook-configuration': flag(
+    'headstart-clone-defaults',
+    'MutatingWebhookConfiguration whose caBundle is kept; none with --tls-cert-file.',
+    text,
+  ),
+  'scheduler-extender': flag(
+    'off',
+    'on serves the scheduler extender in the role clones, which follows all pods for it; off does not.',
+    parseOneOf(['on', 'off']),
+  ),
+  'clones-qps': flag(
+    '50',
+    'Writes of the role clones to the apiserver in a second, from 1 to 1000; twice as many at once after a pause.',
+    parseInteger(1, 1000),
+  ),
   'tls-cert-file': flag('', 'Serving certificate made by others, instead of an own one; with --tls-key-file.', text),
   'tls-key-file': flag('', 'Key of --tls-cert-file.', text),
   'prometheus-servers': flag(
@@ -132,6 +168,12 @@ export function parseConfig(
     apiService: value('api-service'),
     clusterRole: value('cluster-role'),
     certificateSecret: value('certificate-secret'),
+    webhookPort: value('webhook-port'),
+    webhookServiceName: value('webhook-service-name'),
+    webhookCertificateSecret: value('webhook-certificate-secret'),
+    webhookConfiguration: value('webhook-configuration'),
+    schedulerExtender: value('scheduler-extender') === 'on',
+    clonesQps: value('clones-qps'),
     tlsCertFile: value('tls-cert-file') || undefined,
     tlsKeyFile: value('tls-key-file') || undefined,
     prometheusServers: value('prometheus-servers'),
@@ -183,6 +225,14 @@ function parsePort(given: string, where: string): number {
   const port = /^\d{1,5}$/.test(given) ? Number(given) : Number.NaN;
   if (!(port <= 65_535)) throw invalidInput(where, given, 'a port from 0 to 65535');
   return port;
+}
+
+function parseInteger(min: number, max: number) {
+  return (given: string, where: string): number => {
+    const value = /^\d{1,9}$/.test(given) ? Number(given) : Number.NaN;
+    if (!(value >= min && value <= max)) throw invalidInput(where, given, `a whole number from ${min} to ${max}`);
+    return value;
+  };
 }
 
 function parseRange(min: number, max: number) {

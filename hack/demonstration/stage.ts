@@ -112,7 +112,9 @@ async function startCluster(kind: ControlPlaneKind, { lifetime, log }: StageOpti
 /** What the demo would make it also deletes at the end: none of it may be there before. */
 const own = [
   'apiservice/v1beta1.external.metrics.k8s.io',
-  'customresourcedefinition/demandforecasts.headstart.dev',
+  ...['demandforecasts', 'demandhistories', 'clonepools', 'clonetemplates'].map(
+    (plural) => `customresourcedefinition/${plural}.headstart.dev`,
+  ),
   'namespace/headstart-system',
   `namespace/${namespace}`,
 ];

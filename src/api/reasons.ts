@@ -51,3 +51,75 @@ export const conditionQuestions: Readonly<Record<ConditionType, string>> = {
   Calibrated: 'Do the forecasts that came due meet their quantile?',
   Publishing: 'What does `predicted_demand` say now?',
 };
+
+/** The closed lists for ClonePools. Four are named after what is wrong: False when all is well. */
+export const clonePoolReasons = {
+  Ready: [
+    'ClonesReady',
+    'NoneWanted',
+    'ClonesStarting',
+    'NoForecast',
+    'TargetNotResolved',
+    'HPASelectorOverlap',
+    'CreationBlocked',
+    'Suspended',
+    'Deleting',
+  ],
+  TargetResolved: [
+    'TargetFound',
+    'TargetNotFound',
+    'TargetUnreadable',
+    'TargetPaused',
+    'TargetScaledToZero',
+    'TargetNotCloneable',
+    'TemplateNotFound',
+    'TemplateMismatch',
+  ],
+  CreationBlocked: [
+    'NotBlocked',
+    'QuotaExceeded',
+    'Refused',
+    'InvalidPod',
+    'NameTaken',
+    'Unschedulable',
+    'StartsFail',
+    'NamespaceTerminating',
+    'ServerUnavailable',
+  ],
+  MetricsAvailable: [
+    'MetricsRead',
+    'NoUtilizationExit',
+    'MetricsUnavailable',
+    'NoRequests',
+    'QueryFailed',
+    'UnknownServer',
+  ],
+  ExitFrozen: ['NotFrozen', 'MetricsMissing', 'MetricsUnavailable', 'PoolBusy', 'BurstExpected'],
+  HPASelectorOverlap: [
+    'NoHPA',
+    'LabelsSplit',
+    'Hidden',
+    'ExternalAverageValue',
+    'HPACountsClones',
+    'OverlapAccepted',
+    'HPAsUnreadable',
+  ],
+  RevisionCurrent: ['AllCurrent', 'Replacing', 'OutdatedKept'],
+  PDBBlocked: ['NotBlocked', 'BudgetExhausted', 'SeveralBudgets'],
+} as const;
+
+export type ClonePoolConditionType = keyof typeof clonePoolReasons;
+export type ClonePoolReason<T extends ClonePoolConditionType = ClonePoolConditionType> =
+  (typeof clonePoolReasons)[T][number];
+
+/** What each condition of a ClonePool answers, for docs/reference/conditions.md. */
+export const clonePoolQuestions: Readonly<Record<ClonePoolConditionType, string>> = {
+  Ready: 'Are as many clones Ready as are wanted now?',
+  TargetResolved: 'Is the target there, and can it be cloned, with what the CloneTemplate has in place of its own?',
+  CreationBlocked: 'Does something keep clones from being made, or from starting?',
+  MetricsAvailable: 'Is it known how busy the clones are?',
+  ExitFrozen: 'Are clones kept that have nothing to do?',
+  HPASelectorOverlap: 'Would an HPA count the clones?',
+  RevisionCurrent: "Were all clones made from the target's pod template as it is now?",
+  PDBBlocked: 'Does a PodDisruptionBudget keep clones from ending?',
+};

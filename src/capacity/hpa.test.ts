@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import type { DemandForecast } from '../api/v1alpha1/demand-forecast.ts';
 import { findHpa } from './hpa.ts';
-import type { HorizontalPodAutoscaler, LabelSelector } from './hpa.ts';
+import type { HorizontalPodAutoscaler } from './hpa.ts';
+import type { LabelSelector } from './label-selector.ts';
 
 function forecast(capacityPerReplica: string | number = '50'): DemandForecast {
   const scaleTargetRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' };

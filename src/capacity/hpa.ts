@@ -4,25 +4,22 @@ import { forecastLabel } from '../api/labels.ts';
 import type { MetricName } from '../api/labels.ts';
 import type { DemandForecast } from '../api/v1alpha1/demand-forecast.ts';
 import { formatMilli, parseQuantity } from '../base/quantity.ts';
-
-/** metav1.LabelSelector. */
-export interface LabelSelector {
-  readonly matchLabels?: Readonly<Record<string, string>>;
-  readonly matchExpressions?: readonly LabelExpression[];
-}
-
-interface LabelExpression {
-  readonly key: string;
-  readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
-  readonly values?: readonly string[];
-}
+import { matchesSelector, requirements } from './label-selector.ts';
+import type { LabelSelector } from './label-selector.ts';
 
 /** What is read of an autoscaling/v2 HorizontalPodAutoscaler. */
 export interface HorizontalPodAutoscaler {
   readonly metadata: { readonly name: string; readonly namespace?: string };
   readonly spec: {
     readonly scaleTargetRef: { readonly apiVersion?: string; readonly kind: string; readonly name: string };
-    readonly metrics?: readonly { readonly type: string; readonly external?: ExternalMetric }[];
+    /** 1 when left out. */
+    readonly minReplicas?: number;
+    readonly maxReplicas?: number;
+    readonly metrics?: readonly {
+      readonly type: string;
+      readonly resource?: { readonly name: string };
+      readonly external?: ExternalMetric;
+    }[];
   };
 }
 
@@ -177,25 +174,5 @@ export function pinnedForecast(selector: LabelSelector | undefined): string | un
 
 /** Does the selector match a forecast of this name, whose only label is the name? */
 export function selects(selector: LabelSelector | undefined, name: string): boolean {
-  return requirements(selector).every(({ key, operator, values = [] }) => {
-    const isKey = key === forecastLabel;
-    switch (operator) {
-      case 'In':
-        return isKey && values.includes(name);
-      case 'NotIn':
-        return !isKey || !values.includes(name);
-      case 'Exists':
-        return isKey;
-      case 'DoesNotExist':
-        return !isKey;
-    }
-  });
-}
-
-function requirements(selector: LabelSelector | undefined): LabelExpression[] {
-  const labels = Object.entries(selector?.matchLabels ?? {});
-  return [
-    ...labels.map(([key, value]) => ({ key, operator: 'In' as const, values: [value] })),
-    ...(selector?.matchExpressions ?? []),
-  ];
+  return matchesSelector(selector ?? {}, { [forecastLabel]: name });
 }

@@ -60,6 +60,7 @@ test('what is there, what is not, and what is allowed', async () => {
   expect(snapshot.deployments).toEqual({
     'headstart-metrics': { value: undefined },
     'headstart-forecaster': { value: undefined },
+    'headstart-clones': { value: undefined },
   });
   const denied = 'value' in snapshot.rights ? snapshot.rights.value.filter(({ isAllowed }) => !isAllowed) : [];
   expect(denied.map(({ right }) => right.resource)).toEqual(['statefulsets']);

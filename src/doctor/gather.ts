@@ -7,6 +7,7 @@ import { errorMessage, HeadstartError } from '../base/errors.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { resourcePath } from '../kube/paths.ts';
 import type { ResourceRef } from '../kube/paths.ts';
+import { compareClocks } from '../kube/server-time.ts';
 import type { MetricSource } from '../sources/metrics/metric-source.ts';
 import { inParallel } from './concurrency.ts';
 import type { Reading } from './finding.ts';
@@ -40,7 +41,7 @@ export interface Gathered {
   readonly now: number;
 }
 
-const deployments = ['headstart-metrics', 'headstart-forecaster'];
+const deployments = ['headstart-metrics', 'headstart-forecaster', 'headstart-clones'];
 const externalApi = '/apis/external.metrics.k8s.io/v1beta1';
 const roundTrips = 3;
 
@@ -52,7 +53,7 @@ export async function gather(context: GatherContext): Promise<Gathered> {
   const { client, clock, namespace, headstartNamespace, onProgress } = context;
   onProgress('asking the apiserver');
   const roundTripMilliseconds = await measureRoundTrip(context);
-  const localClock = await readLocalClock(context);
+  const localClock = await reading(async () => await compareClocks(client, clock));
   onProgress('reading the cluster');
   const [forecasts, hpas, installation] = await Promise.all([
     reading(async () => await listOptional<DemandForecast>(client, { apiVersion, plural: demandForecasts, namespace })),
@@ -121,27 +122,6 @@ async function measureRoundTrip({ client, clock }: GatherContext): Promise<numbe
     );
   }
   return times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? 0;
-}
-
-/** The answer to "who am I" carries the apiserver's time (kubernetes: pkg/registry/authentication/selfsubjectreview). */
-async function readLocalClock({ client, clock }: GatherContext): Promise<Snapshot['localClock']> {
-  const group = 'authentication.k8s.io/v1';
-  return await reading(async () => {
-    const path = resourcePath({ apiVersion: group, plural: 'selfsubjectreviews' });
-    const body = { apiVersion: group, kind: 'SelfSubjectReview' };
-    const startMs = clock.nowMs();
-    const { metadata } = await client.request<{ readonly metadata?: { readonly creationTimestamp?: string | null } }>({
-      method: 'POST',
-      path,
-      body,
-    });
-    const endMs = clock.nowMs();
-    const stamp = Date.parse(metadata?.creationTimestamp ?? '') / 1000;
-    if (Number.isNaN(stamp)) throw new HeadstartError('BadResponse', 'SelfSubjectReview: got no creationTimestamp');
-    // It has whole seconds.
-    const aheadSeconds = (startMs + endMs) / 2000 - (stamp + 0.5);
-    return { aheadSeconds, uncertaintySeconds: 0.5 + (endMs - startMs) / 2000 };
-  });
 }
 
 type InstallationReading = Pick<Snapshot, 'apiService' | 'certificate' | 'metricsServer' | 'deployments' | 'lease'>;

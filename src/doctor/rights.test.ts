@@ -36,9 +36,8 @@ const bootstrap: Readonly<Record<string, readonly Rule[]>> = {
 
 async function granted(): Promise<string[]> {
   const base = new URL('../../manifests/base/', import.meta.url);
-  const texts = await Promise.all(
-    ['metrics', 'apiservice', 'forecaster'].map((role) => readFile(new URL(`rbac-${role}.yaml`, base), 'utf8')),
-  );
+  const files = ['rbac-metrics', 'rbac-apiservice', 'rbac-forecaster', 'rbac-clones', 'clone-admission'];
+  const texts = await Promise.all(files.map((name) => readFile(new URL(`${name}.yaml`, base), 'utf8')));
   const manifests = texts.flatMap((text) => parseAllDocuments(text).map((item) => item.toJS() as Manifest));
   return manifests
     .filter(({ kind }) => kind.endsWith('RoleBinding'))

@@ -26,6 +26,11 @@ const follow = ['list', 'watch'];
 const read = ['get', ...follow];
 const metricsGroup = 'external.metrics.k8s.io';
 const forecasts = { group: 'headstart.dev', resource: 'demandforecasts' };
+const pools = { group: 'headstart.dev', resource: 'clonepools' };
+const hpas = { group: 'autoscaling', resource: 'horizontalpodautoscalers' };
+const pods = { group: '', resource: 'pods' };
+const usage = { group: 'metrics.k8s.io', resource: 'pods' };
+const events = { group: 'events.k8s.io', resource: 'events' };
 
 /**
  * What Headstart's ServiceAccounts need, as manifests/base grants it; a test holds the two together.
@@ -36,6 +41,7 @@ export function headstartRights(namespace: string, keepsApiService: boolean): Ri
   const forecaster = { namespace, serviceAccount: 'headstart-forecaster' };
   return [
     ...grant(metrics, follow, forecasts),
+    ...grant(metrics, follow, pools),
     ...(keepsApiService ? apiServiceRights(metrics) : []),
     ...grant(metrics, ['create'], { group: 'authentication.k8s.io', resource: 'tokenreviews' }),
     ...grant(metrics, ['create'], { group: 'authorization.k8s.io', resource: 'subjectaccessreviews' }),
@@ -53,18 +59,48 @@ export function headstartRights(namespace: string, keepsApiService: boolean): Ri
     }),
     ...grant(forecaster, follow, forecasts),
     ...grant(forecaster, ['patch'], { ...forecasts, subresource: 'status' }),
-    ...grant(forecaster, follow, { group: 'autoscaling', resource: 'horizontalpodautoscalers' }),
+    ...grant(forecaster, follow, hpas),
     ...grant(forecaster, ['get'], { group: 'apps', resource: 'deployments' }),
     ...grant(forecaster, ['get'], { group: 'apps', resource: 'statefulsets' }),
-    ...grant(forecaster, ['list'], { group: '', resource: 'pods' }),
-    ...grant(forecaster, ['list'], { group: 'metrics.k8s.io', resource: 'pods' }),
+    ...grant(forecaster, ['list'], pods),
+    ...grant(forecaster, ['list'], usage),
     ...grant(forecaster, ['get', 'create', 'patch'], { group: 'headstart.dev', resource: 'demandhistories' }),
-    ...grant(forecaster, ['create', 'patch'], { group: 'events.k8s.io', resource: 'events' }),
+    ...grant(forecaster, ['create', 'patch'], events),
     ...grant(forecaster, ['get', 'update'], {
       group: 'coordination.k8s.io',
       resource: 'leases',
       name: 'headstart-forecaster',
       namespace,
+    }),
+    ...clonesRights(namespace),
+  ];
+}
+
+function clonesRights(namespace: string): Right[] {
+  const clones = { namespace, serviceAccount: 'headstart-clones' };
+  const own = (group: string, resource: string, name: string): Right[] =>
+    grant(clones, ['get', 'update'], { group, resource, name, namespace });
+  return [
+    ...grant(clones, [...read, 'patch'], pools),
+    ...grant(clones, ['patch'], { ...pools, subresource: 'status' }),
+    ...grant(clones, ['update'], { ...pools, subresource: 'finalizers' }),
+    ...grant(clones, follow, { ...pools, resource: 'clonetemplates' }),
+    ...grant(clones, follow, forecasts),
+    ...grant(clones, follow, hpas),
+    ...grant(clones, ['get'], { group: 'apps', resource: 'deployments' }),
+    ...grant(clones, ['list'], { group: '', resource: 'services' }),
+    ...grant(clones, ['list'], { group: 'networking.k8s.io', resource: 'networkpolicies' }),
+    ...grant(clones, ['list'], { group: 'policy', resource: 'poddisruptionbudgets' }),
+    ...grant(clones, [...read, 'create', 'patch', 'delete'], pods),
+    ...grant(clones, ['create'], { ...pods, subresource: 'eviction' }),
+    ...grant(clones, ['list'], usage),
+    ...grant(clones, ['create', 'patch'], events),
+    ...own('coordination.k8s.io', 'leases', 'headstart-clones'),
+    ...own('', 'secrets', 'headstart-clones-certificate'),
+    ...grant(clones, ['get', 'patch'], {
+      group: 'admissionregistration.k8s.io',
+      resource: 'mutatingwebhookconfigurations',
+      name: 'headstart-clone-defaults',
     }),
   ];
 }

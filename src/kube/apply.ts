@@ -24,6 +24,8 @@ export interface ApplyOptions {
 export interface ApplyBody {
   readonly kind: string;
   readonly metadata?: {
+    /** Refuses, with Conflict, an object of another life, and does not make one that is gone. */
+    readonly uid?: string;
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
     readonly ownerReferences?: readonly unknown[];

@@ -10,6 +10,8 @@ export interface KubeRequest {
   /** Default application/json; application/apply-patch+yaml for server-side apply. */
   readonly contentType?: string;
   readonly timeoutMs?: number;
+  /** false: one try, whatever comes of it; for callers whose own backoff is longer than one call. */
+  readonly retry?: boolean;
   readonly signal?: AbortSignal;
 }
 

@@ -157,6 +157,13 @@ test.each([
   expect(seen.length).toBe(times);
 });
 
+test('a caller with a backoff of its own gets the first answer', async () => {
+  const { url, seen } = await serve(refuse(429, 'TooManyRequests'), ok({}));
+  const request = (await clientFor(url)).request({ method: 'POST', path: '/api/v1/pods', retry: false });
+  await expect(request).rejects.toMatchObject({ code: 'Throttled' });
+  expect(seen).toHaveLength(1);
+});
+
 test('a Retry-After within bounds is waited out, a longer one is given to the caller', async () => {
   const short = await serve(refuse(429, 'TooManyRequests', { 'retry-after': '1' }), ok({}));
   const startMs = performance.now();

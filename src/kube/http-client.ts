@@ -170,7 +170,7 @@ function retryWaitMs(
   request: KubeRequest,
   failed: Failure & { readonly failures: number },
 ): number | undefined {
-  if (failed.failures >= maxRetries) return undefined;
+  if (failed.failures >= maxRetries || request.retry === false) return undefined;
   // Once more at once, with what has been read anew.
   if (failed.error.code === 'Unauthorized') return failed.failures === 0 ? 0 : undefined;
   if (!isSafeToRepeat(request, failed.error)) return undefined;

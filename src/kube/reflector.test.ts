@@ -279,6 +279,38 @@ test('an object that cannot be parsed is reported, and the last good state of it
   expect(changes).toEqual(['added a', 'deleted a']);
 });
 
+test('a page is cut down before the next one is asked for, and so is what a watch brings', async () => {
+  const seen: string[] = [];
+  const cut = ({ metadata: { namespace = '', name, resourceVersion = '' } }: KubeObject): KubeObject => {
+    seen.push(name);
+    return { metadata: { namespace, name, resourceVersion } };
+  };
+  const collection = new FakeCollection();
+  for (const name of ['a', 'b', 'c']) collection.put(name, { large: 'x' });
+  const asked: number[] = [];
+  const ask = collection.request.bind(collection);
+  collection.request = async <T>(request: KubeRequest) => {
+    asked.push(seen.length);
+    return await ask<T>(request);
+  };
+  const reflector = createReflector({
+    client: collection,
+    path: '/x',
+    clock: createFakeClock(),
+    random: () => 0,
+    parse: cut,
+  });
+  void reflector.run(stop.signal);
+  await settle();
+  expect(asked).toEqual([0, 2]);
+  collection.put('d', { large: 'x' });
+  await settle();
+  expect(seen).toEqual(['a', 'b', 'c', 'd']);
+  for (const { metadata } of reflector.store.list()) {
+    expect(Object.keys(metadata)).toEqual(['namespace', 'name', 'resourceVersion']);
+  }
+});
+
 test('a callback that throws is reported and stops nothing', async () => {
   const { stored, errors } = await start(['a', 'b'], {
     onChange: () => {

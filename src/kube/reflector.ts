@@ -116,19 +116,27 @@ interface Page {
   readonly items?: readonly KubeObject[] | null;
 }
 
-/** Reads every page before it touches the store: half a list would look like mass deletion. */
+/**
+ * Reads every page before it touches the store: half a list would look like mass deletion. Each is cut down before the
+ * next is read, so that a large collection is never in memory as it came.
+ */
 async function list<T extends KubeObject>(context: Context<T>, signal: AbortSignal): Promise<void> {
-  const items: KubeObject[] = [];
+  const objects: T[] = [];
+  /** What is there but could not be parsed. */
+  const kept = new Set<string>();
   let resourceVersion = '';
   let next = '';
   do {
     const page = await readPage(context, { limit: pageSize, next, timeoutMs: listTimeoutMs }, signal);
-    for (const item of page.items ?? []) items.push(item);
+    for (const item of page.items ?? []) {
+      const object = parseOne(context, item);
+      if (object === undefined) kept.add(objectKey(item.metadata.namespace, item.metadata.name));
+      else objects.push(object);
+    }
     resourceVersion = page.metadata?.resourceVersion ?? '';
     next = page.metadata?.continue ?? '';
     context.mutable.touch(context.clock.nowMs());
   } while (next !== '');
-  const { objects, kept } = parseAll(context, items);
   for (const change of context.mutable.replace(objects, kept)) notify(context, change);
   context.state.resourceVersion = resourceVersion;
   context.mutable.markSynced();
@@ -150,21 +158,6 @@ async function readPage<T extends KubeObject>(
     throw new HeadstartError('BadResponse', `listing ${path}: got no items and resourceVersion, want a list`);
   }
   return page;
-}
-
-/** `kept` names what is there but could not be parsed. */
-function parseAll<T extends KubeObject>(
-  context: Context<T>,
-  items: readonly KubeObject[],
-): { readonly objects: readonly T[]; readonly kept: ReadonlySet<string> } {
-  const objects: T[] = [];
-  const kept = new Set<string>();
-  for (const item of items) {
-    const object = parseOne(context, item);
-    if (object === undefined) kept.add(objectKey(item.metadata.namespace, item.metadata.name));
-    else objects.push(object);
-  }
-  return { objects, kept };
 }
 
 function parseOne<T extends KubeObject>({ parse, path, report }: Context<T>, item: KubeObject): T | undefined {

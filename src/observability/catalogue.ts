@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { exitReasons } from '../api/clone-labels.ts';
 import { metricNames } from '../api/labels.ts';
 import { reasons } from '../api/reasons.ts';
 
@@ -10,7 +11,7 @@ export interface MetricDefinition {
   /** Label → the values that it takes, for people. */
   readonly labels: Readonly<Record<string, string>>;
   /** Whose processes it moves in. */
-  readonly role: 'every' | 'metrics' | 'forecaster' | 'leader';
+  readonly role: 'every' | 'metrics' | 'leader' | 'clones';
   /** Upper bounds of a histogram's buckets, seconds. */
   readonly buckets?: readonly number[];
 }
@@ -44,7 +45,10 @@ export const catalogue = {
     name: 'headstart_cache_last_contact_timestamp_seconds',
     type: 'gauge',
     help: 'When the apiserver last said anything about a resource that is kept in memory; 0 before that.',
-    labels: { resource: '`demandforecasts`, `horizontalpodautoscalers`' },
+    labels: {
+      resource:
+        '`demandforecasts`, `horizontalpodautoscalers`, `clonepools`, `clonetemplates`, `clones` (pods that are), `pods` (the others, for the scheduler extender)',
+    },
     role: 'every',
   },
   metricRequest: {
@@ -75,16 +79,76 @@ export const catalogue = {
   certificateExpiry: {
     name: 'headstart_serving_certificate_expiry_timestamp_seconds',
     type: 'gauge',
-    help: 'When the certificate that is served runs out.',
-    labels: {},
-    role: 'metrics',
+    help: 'When a certificate that is served runs out.',
+    labels: { server: '`metrics` (external metrics API), `clones` (webhook and scheduler extender)' },
+    role: 'every',
   },
   leader: {
     name: 'headstart_leader',
     type: 'gauge',
-    help: '1 while this replica holds the Lease of the forecaster.',
+    help: '1 while this replica holds the Lease of its role.',
+    labels: { lease: '`headstart-forecaster`, `headstart-clones`' },
+    role: 'every',
+  },
+  clonesRequest: {
+    name: 'headstart_clones_request_duration_seconds',
+    type: 'histogram',
+    help: 'Requests to the webhook and to the scheduler extender.',
+    labels: { route: 'pattern of the path, `none` for an unknown one', code: 'HTTP status code' },
+    role: 'clones',
+    buckets: callSeconds,
+  },
+  clonesCreated: {
+    name: 'headstart_clones_created_total',
+    type: 'counter',
+    help: 'Clones that this replica made.',
     labels: {},
-    role: 'forecaster',
+    role: 'clones',
+  },
+  clonesEnded: {
+    name: 'headstart_clones_ended_total',
+    type: 'counter',
+    help: 'Clones that this replica ended, by reason.',
+    labels: { reason: exitReasons.map((reason) => `\`${reason}\``).join(', ') },
+    role: 'clones',
+  },
+  sweep: {
+    name: 'headstart_sweep_duration_seconds',
+    type: 'histogram',
+    help: 'Scans of all clones for those that are to end; one a second.',
+    labels: {},
+    role: 'clones',
+    buckets: callSeconds,
+  },
+  clonesAlive: {
+    name: 'headstart_clones',
+    type: 'gauge',
+    help: 'Pods that are marked as clones, as the last scan saw them.',
+    labels: {},
+    role: 'clones',
+  },
+  prioritized: {
+    name: 'headstart_extender_nodes_total',
+    type: 'counter',
+    help: 'Nodes that kube-scheduler had scored for a pod.',
+    labels: {},
+    role: 'clones',
+  },
+  reviews: {
+    name: 'headstart_clone_reviews_total',
+    type: 'counter',
+    help: 'Pods that the webhook was asked about, by what came of it.',
+    labels: { outcome: '`Stamped`, `Unchanged`, `Ignored`, `Denied`' },
+    role: 'clones',
+  },
+  webhookState: {
+    name: 'headstart_webhook_state',
+    type: 'gauge',
+    help: 'Whether the apiserver can verify the webhook: 1 for the state that holds, 0 for the others.',
+    labels: {
+      state: '`Kept`, `Missing`, `Foreign` (it calls somebody else), `NotManaged` (caBundle is kept by others)',
+    },
+    role: 'clones',
   },
   sourceRequest: {
     name: 'headstart_source_request_duration_seconds',
@@ -98,8 +162,8 @@ export const catalogue = {
     name: 'headstart_reconcile_duration_seconds',
     type: 'histogram',
     help: 'Looks at an object, from reading to the written status.',
-    labels: { controller: '`forecast`', outcome },
-    role: 'leader',
+    labels: { controller: '`forecast`, `clone`', outcome },
+    role: 'every',
     buckets: callSeconds,
   },
   lookDelay: {

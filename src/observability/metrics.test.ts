@@ -67,10 +67,24 @@ const moves: Record<MetricKey, readonly [move: (metrics: Metrics) => void, says:
     'headstart_apiservice_state{state="Foreign"} 1',
   ],
   certificateExpiry: [
-    (metrics) => metrics.certificateExpires(1_800_000_000),
-    'headstart_serving_certificate_expiry_timestamp_seconds 1800000000',
+    (metrics) => metrics.certificateExpires('clones', 1_800_000_000),
+    'headstart_serving_certificate_expiry_timestamp_seconds{server="clones"} 1800000000',
   ],
-  leader: [(metrics) => metrics.leading(true), 'headstart_leader 1'],
+  leader: [(metrics) => metrics.leading('headstart-clones', true), 'headstart_leader{lease="headstart-clones"} 1'],
+  clonesRequest: [
+    (metrics) => metrics.clonesRequest({ route: '/mutate-v1-pod', code: 200, seconds: 0.001 }),
+    'headstart_clones_request_duration_seconds_count{route="/mutate-v1-pod",code="200"} 1',
+  ],
+  clonesCreated: [(metrics) => metrics.clonesCreated(3), 'headstart_clones_created_total 3'],
+  clonesEnded: [(metrics) => metrics.cloneEnded('Idle'), 'headstart_clones_ended_total{reason="Idle"} 1'],
+  sweep: [(metrics) => metrics.swept({ clones: 7, seconds: 0.002 }), 'headstart_sweep_duration_seconds_sum 0.002'],
+  clonesAlive: [(metrics) => metrics.swept({ clones: 7, seconds: 0.002 }), 'headstart_clones 7'],
+  prioritized: [(metrics) => metrics.prioritized(50), 'headstart_extender_nodes_total 50'],
+  reviews: [(metrics) => metrics.reviewed('Stamped'), 'headstart_clone_reviews_total{outcome="Stamped"} 1'],
+  webhookState: [
+    (metrics) => metrics.webhook('Missing', ['Kept', 'Missing']),
+    'headstart_webhook_state{state="Missing"} 1',
+  ],
   sourceRequest: [
     (metrics) => metrics.sourceRequest({ server: 'default', outcome: 'Timeout', seconds: 5 }),
     'headstart_source_request_duration_seconds_count{server="default",outcome="Timeout"} 1',

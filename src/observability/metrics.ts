@@ -21,15 +21,28 @@ export interface Metrics {
   metricAnswered(answer: { readonly metric: string; readonly rung: string }): void;
   /** The one state of all that holds. */
   apiService(state: string, all: readonly string[]): void;
-  /** When the certificate that is served runs out, epoch seconds. */
-  certificateExpires(atSeconds: number): void;
+  /** Requests to the webhook and to the scheduler extender, as metricRequest. */
+  clonesRequest(call: { readonly route: string; readonly code: number; readonly seconds: number }): void;
+  clonesCreated(count: number): void;
+  cloneEnded(reason: string): void;
+  /** A scan of the sweeper. */
+  swept(scan: { readonly clones: number; readonly seconds: number }): void;
+  /** How many nodes were scored for a pod. */
+  prioritized(nodes: number): void;
+  /** A pod that the webhook was asked about. */
+  reviewed(outcome: string): void;
+  /** The one state of all that holds. */
+  webhook(state: string, all: readonly string[]): void;
+  /** When the certificate that a server serves runs out, epoch seconds. */
+  certificateExpires(server: 'metrics' | 'clones', atSeconds: number): void;
   reconciled(call: CallOutcome & { readonly controller: string }): void;
   /** A look at a DemandForecast: what its conditions say, and how much later than planned it came. */
   decided(look: {
     readonly conditions: readonly { readonly type: string; readonly reason: string }[];
     readonly delaySeconds: number | undefined;
   }): void;
-  leading(isLeader: boolean): void;
+  /** Whether this replica holds a Lease. */
+  leading(lease: string, isLeader: boolean): void;
   /** Asked at each scrape for when the apiserver last said something about a resource, ms since the epoch. */
   followContact(resource: string, lastContactMs: () => number): void;
 }
@@ -42,11 +55,19 @@ export function createMetrics(version: string): Metrics {
   const kube = histogram(registry, catalogue.kubeRequest);
   const source = histogram(registry, catalogue.sourceRequest);
   const metric = histogram(registry, catalogue.metricRequest);
+  const clones = histogram(registry, catalogue.clonesRequest);
   const reconcile = histogram(registry, catalogue.reconcile);
   const lookDelay = histogram(registry, catalogue.lookDelay);
   const answers = counter(registry, catalogue.answers);
   const decisions = counter(registry, catalogue.decisions);
+  const created = counter(registry, catalogue.clonesCreated);
+  const ended = counter(registry, catalogue.clonesEnded);
+  const sweep = histogram(registry, catalogue.sweep);
+  const alive = gauge(registry, catalogue.clonesAlive);
+  const prioritized = counter(registry, catalogue.prioritized);
+  const reviews = counter(registry, catalogue.reviews);
   const apiService = gauge(registry, catalogue.apiServiceState);
+  const webhook = gauge(registry, catalogue.webhookState);
   const certificate = gauge(registry, catalogue.certificateExpiry);
   const leader = gauge(registry, catalogue.leader);
   const contacts = new Map<string, () => number>();
@@ -59,18 +80,30 @@ export function createMetrics(version: string): Metrics {
     sourceRequest: ({ server, outcome, seconds }) => source.observe({ server, outcome }, seconds),
     metricRequest: ({ route, code, seconds }) => metric.observe({ route, code }, seconds),
     metricAnswered: ({ metric: name, rung }) => answers.inc({ metric: name, rung }),
-    apiService: (state, all) => {
-      for (const one of all) apiService.set({ state: one }, one === state ? 1 : 0);
+    apiService: (state, all) => setOne(apiService, state, all),
+    webhook: (state, all) => setOne(webhook, state, all),
+    clonesCreated: (count) => created.inc(count),
+    cloneEnded: (reason) => ended.inc({ reason }),
+    swept: ({ clones: count, seconds }) => {
+      sweep.observe(seconds);
+      alive.set(count);
     },
-    certificateExpires: (atSeconds) => certificate.set(atSeconds),
+    prioritized: (nodes) => prioritized.inc(nodes),
+    reviewed: (outcome) => reviews.inc({ outcome }),
+    clonesRequest: ({ route, code, seconds }) => clones.observe({ route, code }, seconds),
+    certificateExpires: (server, atSeconds) => certificate.set({ server }, atSeconds),
     reconciled: ({ controller, outcome, seconds }) => reconcile.observe({ controller, outcome }, seconds),
     decided: ({ conditions, delaySeconds }) => {
       for (const { type, reason } of conditions) decisions.inc({ condition: type, reason });
       if (delaySeconds !== undefined) lookDelay.observe(delaySeconds);
     },
-    leading: (isLeader) => leader.set(isLeader ? 1 : 0),
+    leading: (lease, isLeader) => leader.set({ lease }, isLeader ? 1 : 0),
     followContact: (resource, lastContactMs) => void contacts.set(resource, lastContactMs),
   };
+}
+
+function setOne(of: Gauge, state: string, all: readonly string[]): void {
+  for (const one of all) of.set({ state: one }, one === state ? 1 : 0);
 }
 
 /** Sets one series of a gauge. */

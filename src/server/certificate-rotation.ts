@@ -14,7 +14,7 @@ export interface StoredCertificates {
 
 /** What must hold for a certificate to be of use. */
 export interface Purpose {
-  /** The name by which the aggregator verifies it. */
+  /** The name by which kube-apiserver verifies it. */
   readonly dnsName: string;
   readonly nowMs: number;
 }
@@ -28,7 +28,7 @@ export type RotationStep = 'keep' | 'replace' | 'stage' | 'promote';
 const dayMs = 86_400_000;
 export const lifetimeMs = 90 * dayMs;
 const renewBeforeMs = 30 * dayMs;
-/** Each replica writes the authorities into the APIService once a minute, and kube-apiserver watches that. */
+/** Each replica publishes the authorities once a minute, and kube-apiserver watches where. */
 const overlapMs = 600_000;
 const maxAuthorities = 4;
 

@@ -29,14 +29,15 @@ export interface CertificateSource {
   start(signal: AbortSignal): Promise<void>;
 }
 
-/** A CertificateSource that looks after the APIService too. */
-export interface CertificateManager extends CertificateSource {
-  /** What the last look at the APIService found; undefined before there was one. */
-  apiService(): ApiServiceFinding | undefined;
-}
+/**
+ * Makes clients trust the authorities (PEM, one after the other) wherever they look: the port behind which a caBundle is
+ * kept. Gives whether they do now; where not, it is asked again soon.
+ * @throws HeadstartError of reading and writing, which counts as no news
+ */
+export type PublishAuthority = (caBundlePem: string) => Promise<boolean>;
 
-/** What the manager works with. */
-export interface CertificateManagerOptions {
+/** What shared certificates are made with. */
+export interface SharedCertificatesOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly random: () => number;
@@ -44,6 +45,18 @@ export interface CertificateManagerOptions {
   /** Where the replicas share the certificate; it may be shipped empty. */
   readonly secret: { readonly namespace: string; readonly name: string };
   readonly service: ServiceName;
+  /** Called at each look, changed or not; left out, nothing is kept. */
+  readonly publishAuthority?: PublishAuthority;
+}
+
+/** A CertificateSource that looks after the APIService too. */
+export interface CertificateManager extends CertificateSource {
+  /** What the last look at the APIService found; undefined before there was one. */
+  apiService(): ApiServiceFinding | undefined;
+}
+
+/** What the manager works with. */
+export interface CertificateManagerOptions extends Omit<SharedCertificatesOptions, 'publishAuthority'> {
   /** The APIService to look after; left out, none is read or written. */
   readonly apiService?: ApiServiceOptions;
   /** Told at each look at the APIService. */
@@ -58,43 +71,54 @@ export function expirySeconds({ certPem }: KeyPair): number {
 type Secret = KubeObject & { readonly type?: string; readonly data?: Readonly<Record<string, string>> | null };
 
 const checkPeriodMs = 60_000;
-/** An APIService that has just been created must not stay unverifiable for a minute. */
+/** A caBundle that has just been created must not stay unverifiable for a minute. */
 const unsettledPeriodMs = 5_000;
 const backoff = { baseMs: 500, maxMs: 10_000 };
 const maxConflicts = 5;
 
+/** Shared certificates whose authorities are kept in the APIService. */
+export function createCertificateManager(options: CertificateManagerOptions): CertificateManager {
+  const { apiService, onApiService, ...shared } = options;
+  const { client, logger, service } = shared;
+  let finding: ApiServiceFinding | undefined;
+  const keep = async (wanted: ApiServiceOptions, caBundlePem: string): Promise<boolean> => {
+    const found = await keepApiService(client, { ...wanted, service, caBundlePem });
+    if (found.message !== finding?.message) {
+      logger[found.state === 'Owned' ? 'info' : 'warn']({ reason: found.state }, found.message);
+    }
+    finding = found;
+    onApiService?.(found);
+    return found.state === 'Owned';
+  };
+  const source = createSharedCertificates({
+    ...shared,
+    ...(apiService === undefined ? {} : { publishAuthority: async (pem: string) => await keep(apiService, pem) }),
+  });
+  return { ...source, apiService: () => finding };
+}
+
 /**
  * Makes serving certificates, shares them between replicas in a Secret and renews them with an overlap: a new authority
- * is in the Secret and the APIService for ten minutes before a certificate of it is served. Looks each minute, and each
- * five seconds while the APIService is not ours.
+ * is in the Secret and published for ten minutes before a certificate of it is served. Looks each minute, and each five
+ * seconds while clients do not trust it.
  */
-export function createCertificateManager(options: CertificateManagerOptions): CertificateManager {
-  const { clock, random, logger } = options;
+export function createSharedCertificates(options: SharedCertificatesOptions): CertificateSource {
+  const { clock, random, logger, publishAuthority } = options;
   const listeners: ((certificate: ServingCertificate) => void)[] = [];
   let stored: StoredCertificates | undefined;
-  let finding: ApiServiceFinding | undefined;
+  let isSettled = publishAuthority === undefined;
 
   const sync = async (): Promise<void> => {
     const next = await syncSecret(options, stored);
     const isSame = JSON.stringify(toSecretData(next)) === JSON.stringify(stored && toSecretData(stored));
     stored = next;
     if (!isSame) for (const listener of listeners) listener(servingCertificate(next));
-    if (options.apiService !== undefined) await look(options.apiService, next.authorities.join(''));
-  };
-  const look = async (apiService: ApiServiceOptions, caBundlePem: string): Promise<void> => {
-    const found = await keepApiService(options.client, { ...apiService, service: options.service, caBundlePem });
-    if (found.message !== finding?.message) {
-      logger[found.state === 'Owned' ? 'info' : 'warn']({ reason: found.state }, found.message);
-    }
-    finding = found;
-    options.onApiService?.(found);
+    if (publishAuthority !== undefined) isSettled = await publishAuthority(next.authorities.join(''));
   };
   const follow = async (signal: AbortSignal): Promise<void> => {
     while (!signal.aborted) {
       // Aborted: the loop's condition ends it.
-      const isSettled = options.apiService === undefined || finding?.state === 'Owned';
-      const periodMs = isSettled ? checkPeriodMs : unsettledPeriodMs;
-      await clock.sleep(periodMs, signal).catch(() => undefined);
+      await clock.sleep(isSettled ? checkPeriodMs : unsettledPeriodMs, signal).catch(() => undefined);
       if (!signal.aborted) await sync().catch((error: unknown) => warn(logger, error));
     }
   };
@@ -104,11 +128,10 @@ export function createCertificateManager(options: CertificateManagerOptions): Ce
       return servingCertificate(stored);
     },
     onChange: (listener) => void listeners.push(listener),
-    apiService: () => finding,
     start: async (signal) => {
       for (let failures = 0; stored === undefined; failures += 1) {
         await sync().catch(async (error: unknown) => {
-          // With a certificate, the APIService can wait for the next look.
+          // With a certificate, what is published can wait for the next look.
           warn(logger, error);
           if (stored !== undefined) return;
           if (!(error instanceof HeadstartError && error.retryable)) throw error;
@@ -133,7 +156,7 @@ function warn(logger: Logger, error: unknown): void {
  * others find its certificate. A Secret that was emptied or deleted gets back what is in memory.
  */
 async function syncSecret(
-  options: CertificateManagerOptions,
+  options: SharedCertificatesOptions,
   memory: StoredCertificates | undefined,
 ): Promise<StoredCertificates> {
   const { client, clock, logger, secret: name } = options;
@@ -160,7 +183,7 @@ async function syncSecret(
 }
 
 async function takeStep(
-  options: CertificateManagerOptions,
+  options: SharedCertificatesOptions,
   stored: StoredCertificates | undefined,
   step: RotationStep,
 ): Promise<StoredCertificates> {
@@ -191,7 +214,7 @@ function dnsNames(service: ServiceName): readonly string[] {
 }
 
 async function writeSecret(
-  { client, secret: { namespace, name } }: CertificateManagerOptions,
+  { client, secret: { namespace, name } }: SharedCertificatesOptions,
   secret: Secret | undefined,
   stored: StoredCertificates,
 ): Promise<void> {

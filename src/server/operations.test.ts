@@ -13,5 +13,5 @@ test('readiness says what is missing; metrics are in the exposition format', asy
   expect((await server.inject('/livez')).body).toBe('ok');
   const metrics = await server.inject('/metrics');
   expect(metrics.headers['content-type']).toContain('text/plain');
-  expect(metrics.body).toContain('headstart_leader 0');
+  expect(metrics.body).toContain('headstart_build_info{version="1.2.3"');
 });

@@ -341,6 +341,11 @@ describe('answers', () => {
     ]);
     expect(seen[0]?.durationSeconds).toBeGreaterThanOrEqual(0);
   });
+  test('leave the connection open for longer than a Go client does', () => {
+    const { server } = create().app;
+    expect(server.keepAliveTimeout).toBeGreaterThan(90_000);
+    expect(server.headersTimeout).toBeGreaterThan(server.keepAliveTimeout);
+  });
   test('a user in very many groups fits', async () => {
     const { port } = await start();
     const headers = {

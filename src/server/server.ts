@@ -53,9 +53,12 @@ export interface Server {
 }
 
 const defaultDrainDelayMs = 15_000;
-/** Longer than the 90 s after which Go's HTTP client drops idle connections, so that it never writes to a closed one. */
-const keepAliveTimeoutMs = 95_000;
-const headersTimeoutMs = 100_000;
+/**
+ * Longer than the 90 s after which Go's HTTP client drops idle connections, so that it never writes to a closed one: a
+ * webhook's POST is not sent again.
+ */
+const keepAliveTimeoutMs = 120_000;
+const headersTimeoutMs = 125_000;
 const requestTimeoutMs = 30_000;
 const handshakeTimeoutMs = 10_000;
 const closeTimeoutMs = 30_000;

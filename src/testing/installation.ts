@@ -38,6 +38,8 @@ interface Replica {
   readonly process: RunningProcess;
   /** Port of the external metrics API; only the metrics role listens on it. */
   readonly securePort: number;
+  /** Port of the webhook and the scheduler extender; only the clones role listens on it. */
+  readonly webhookPort: number;
   readonly operationsPort: number;
 }
 
@@ -46,7 +48,12 @@ export interface Installation {
   /** The objects that were applied. */
   readonly objects: readonly Manifest[];
   /** The running processes of a Deployment; empty where pods are containers. */
-  replicas(deployment: 'headstart-metrics' | 'headstart-forecaster'): readonly Replica[];
+  replicas(deployment: 'headstart-metrics' | 'headstart-forecaster' | 'headstart-clones'): readonly Replica[];
+  /**
+   * The port of this machine behind which the ready replicas of the clones role are, as behind their Service; undefined
+   * where pods are containers.
+   */
+  readonly clonesPort: number | undefined;
   /** Starts one more process of a Deployment. */
   startReplica(deployment: string): Promise<Replica>;
   /** What the processes have logged, all together. */
@@ -121,6 +128,7 @@ async function installContainers(
   return {
     objects,
     replicas: () => [],
+    clonesPort: undefined,
     startReplica: () => Promise.reject(new Error('pods are containers here: scale the Deployment')),
     logs: () =>
       controlPlane.kubectlOk(['logs', '-n', 'headstart-system', '-l', 'app.kubernetes.io/name=headstart', '--tail=-1']),
@@ -135,7 +143,8 @@ async function installProcesses(
   options: InstallationOptions,
 ): Promise<Installation> {
   const balancerPort = await freePort();
-  pointAtThisMachine(objects);
+  const clonesPort = await freePort();
+  pointAtThisMachine(objects, clonesPort);
   await apply(controlPlane, objects);
   const roles = objects.filter(({ kind }) => kind === 'Deployment').map((object) => renderedRole(object, objects));
   const group = await createProcessGroup('installation');
@@ -150,16 +159,23 @@ async function installProcesses(
   for (const role of roles) {
     for (let index = 0; index < role.replicas; index += 1) await startReplica(role.deployment);
   }
-  const endpoints = await startEndpoints(balancerPort, () =>
-    started.filter(({ role, process }) => role.deployment === 'headstart-metrics' && process.isRunning()),
-  );
+  const running = (deployment: string): readonly Replica[] =>
+    started.filter(({ role, process }) => role.deployment === deployment && process.isRunning());
+  const endpoints = await Promise.all([
+    startEndpoints(balancerPort, () => running('headstart-metrics').map(({ securePort }) => securePort)),
+    startEndpoints(clonesPort, () => running('headstart-clones').map(({ webhookPort }) => webhookPort)),
+  ]);
   const stop = async (): Promise<void> => {
-    await endpoints.close();
+    await Promise.all(endpoints.map(async (balancer) => await balancer.close()));
     await Promise.all(started.map(({ process }) => process.stop()));
     await group.stop();
   };
-  const metricsReplicas = started.filter(({ role }) => role.deployment === 'headstart-metrics');
-  const up = options.until === 'replicas' ? whenReady(metricsReplicas) : whenAvailable(controlPlane);
+  const metricsPorts = running('headstart-metrics').map(({ securePort }) => securePort);
+  const clonesPorts = running('headstart-clones').map(({ webhookPort }) => webhookPort);
+  const up = Promise.all([
+    options.until === 'replicas' ? whenReady('metrics', metricsPorts) : whenAvailable(controlPlane),
+    whenReady('clones', clonesPorts),
+  ]);
   await up.catch(async (cause: unknown) => {
     const logs = await allLogs(started);
     await stop();
@@ -167,8 +183,8 @@ async function installProcesses(
   });
   return {
     objects,
-    replicas: (deployment) =>
-      started.filter(({ role, process }) => role.deployment === deployment && process.isRunning()),
+    replicas: running,
+    clonesPort,
     startReplica,
     logs: () => allLogs(started),
     uninstall: async () => {
@@ -179,10 +195,14 @@ async function installProcesses(
   };
 }
 
-/** A Service of type ExternalName: with the balancer's port in the APIService the aggregator dials this machine. */
-function pointAtThisMachine(objects: readonly Manifest[]): void {
+/**
+ * Services of type ExternalName: with the balancer's port in the APIService and in the webhook's configuration the
+ * apiserver dials this machine.
+ */
+function pointAtThisMachine(objects: readonly Manifest[], clonesPort: number): void {
   for (const object of objects) {
     if (object.kind === 'Service') object.spec = { type: 'ExternalName', externalName: 'localhost' };
+    for (const { clientConfig } of object.webhooks ?? []) clientConfig.service.port = clonesPort;
   }
 }
 
@@ -195,6 +215,7 @@ interface Shell {
 
 async function startProcess(shell: Shell, role: RenderedRole, index: number): Promise<Replica> {
   const securePort = await freePort();
+  const webhookPort = await freePort();
   const operationsPort = await freePort();
   const [program = '', ...args] = role.command;
   const process_ = await shell.group.start({
@@ -208,21 +229,22 @@ async function startProcess(shell: Shell, role: RenderedRole, index: number): Pr
       HEADSTART_BIND_ADDRESS: '127.0.0.1',
       HEADSTART_SERVICE_PORT: String(shell.balancerPort),
       HEADSTART_SECURE_PORT: String(securePort),
+      HEADSTART_WEBHOOK_PORT: String(webhookPort),
       HEADSTART_OPERATIONS_PORT: String(operationsPort),
       ...shell.options.env,
     },
   });
-  return { name: process_.name, role, process: process_, securePort, operationsPort };
+  return { name: process_.name, role, process: process_, securePort, webhookPort, operationsPort };
 }
 
 /** The balancer over the replicas whose readiness probe passes, asked twice a second as the kubelet would. */
-async function startEndpoints(port: number, replicas: () => readonly Replica[]): Promise<Balancer> {
+async function startEndpoints(port: number, replicaPorts: () => readonly number[]): Promise<Balancer> {
   let ready: readonly number[] = [];
   const probe = async (): Promise<void> => {
     const answers = await Promise.all(
-      replicas().map(async ({ securePort }) => ({ securePort, ok: await isReady(securePort) })),
+      replicaPorts().map(async (replicaPort) => ({ replicaPort, ok: await isReady(replicaPort) })),
     );
-    ready = answers.filter(({ ok }) => ok).map(({ securePort }) => securePort);
+    ready = answers.filter(({ ok }) => ok).map(({ replicaPort }) => replicaPort);
   };
   const timer = setInterval(() => void probe(), 500);
   const balancer = await startBalancer(port, () => ready);
@@ -251,10 +273,10 @@ async function isReady(port: number): Promise<boolean> {
   });
 }
 
-async function whenReady(replicas: readonly Replica[]): Promise<void> {
+async function whenReady(role: string, ports: readonly number[]): Promise<void> {
   const areReady = async (): Promise<boolean> =>
-    (await Promise.all(replicas.map(async ({ securePort }) => await isReady(securePort)))).every(Boolean);
-  await waitUntil('the metrics replicas become ready', areReady, { timeoutMs: 90_000, intervalMs: 500 });
+    (await Promise.all(ports.map(async (port) => await isReady(port)))).every(Boolean);
+  await waitUntil(`the ${role} replicas become ready`, areReady, { timeoutMs: 90_000, intervalMs: 500 });
 }
 
 async function allLogs(replicas: readonly Replica[]): Promise<string> {

@@ -9,6 +9,8 @@ export interface Manifest {
   metadata: { name: string; namespace?: string };
   spec?: Record<string, unknown>;
   data?: Record<string, string>;
+  /** Of a MutatingWebhookConfiguration. */
+  webhooks?: readonly { clientConfig: { service: { port?: number } } }[];
 }
 
 interface EnvVar {

@@ -2,11 +2,9 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
 import { clonePools } from '../clone-labels.ts';
-import type { Condition } from '../conditions.ts';
-import { cel, listMap, milliQuantity, oneOf, quantity, time } from './schema.ts';
+import type { ClonePoolCondition } from '../conditions.ts';
+import { cel, listMap, mapOf, milliQuantity, objectName, oneOf, positiveQuantity, time } from './schema.ts';
 
-const objectName = (description: string) =>
-  Type.String({ minLength: 1, maxLength: 253, pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$', description });
 const seconds = (description: string, minimum: number, more: { maximum?: number; default?: number } = {}) =>
   Type.Integer({ minimum, description, ...more });
 
@@ -156,7 +154,10 @@ const spec = Type.Object(
     forecastRef: Type.Optional(forecastRef),
     templateRef: Type.Optional(templateRef),
     capacityPerClone: Type.Optional(
-      quantity({ description: "Demand that one ready clone carries; default the forecast's capacityPerReplica." }),
+      positiveQuantity(
+        'capacityPerClone',
+        "Demand that one ready clone carries; default the forecast's capacityPerReplica.",
+      ),
     ),
     minBurstReplicas: Type.Integer({
       minimum: 1,
@@ -264,7 +265,7 @@ const status = Type.Object(
       Type.String({ maxLength: 63, description: 'Of the pod template that clones are made from.' }),
     ),
     carrying: Type.Optional(carrying),
-    exits: Type.Optional(Type.Record(Type.String(), Type.Integer(), { description: 'Clones that ended, by reason.' })),
+    exits: Type.Optional(mapOf<number>({ type: 'integer' }, { description: 'Clones that ended, by reason.' })),
     conditions: Type.Optional(
       listMap(condition, ['type'], { maxItems: 16, description: 'What holds, each with a reason.' }),
     ),
@@ -287,7 +288,7 @@ export const clonePoolSchema = Type.Object(
 export type ClonePoolSpec = Static<typeof spec>;
 export type CloneWindow = Static<typeof window>;
 export type UtilizationExit = Static<typeof utilizationExit>;
-export type ClonePoolStatus = Omit<Static<typeof status>, 'conditions'> & { conditions?: Condition[] };
+export type ClonePoolStatus = Omit<Static<typeof status>, 'conditions'> & { conditions?: ClonePoolCondition[] };
 
 /** A ClonePool as the apiserver gives it. */
 export interface ClonePool {

@@ -3,7 +3,17 @@ import { Type } from '@sinclair/typebox';
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Condition } from '../conditions.ts';
 import { demandForecasts } from '../labels.ts';
-import { cel, durationBetween, durationPattern, listMap, milliQuantity, oneOf, quantity, time } from './schema.ts';
+import {
+  cel,
+  durationBetween,
+  durationPattern,
+  listMap,
+  milliQuantity,
+  objectName,
+  oneOf,
+  positiveQuantity,
+  time,
+} from './schema.ts';
 
 /** Models that `spec.models` may name. */
 const modelNames = ['naive', 'drift', 'seasonal-naive', 'seasonal-profile', 'level-corrected'] as const;
@@ -20,9 +30,6 @@ const scaleTargetRef = Type.Object(
 
 /** Ready-made queries that `preset` may name; docs/reference/presets.md has them. */
 export const presetNames = ['cpu', 'memory', 'network', 'disk-io', 'ingress-nginx', 'istio', 'http'] as const;
-
-const objectName = (description: string) =>
-  Type.String({ minLength: 1, maxLength: 253, pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$', description });
 
 const prometheus = Type.Object(
   {
@@ -100,13 +107,10 @@ const spec = Type.Object(
   {
     scaleTargetRef,
     source,
-    capacityPerReplica: quantity({
-      description: 'Demand that one ready replica carries, in the unit of the query.',
-      ...cel({
-        rule: "type(self) == int ? int(self) > 0 : quantity(string(self)).isGreaterThan(quantity('0'))",
-        message: 'capacityPerReplica must be greater than 0',
-      }),
-    }),
+    capacityPerReplica: positiveQuantity(
+      'capacityPerReplica',
+      'Demand that one ready replica carries, in the unit of the query.',
+    ),
     mode: oneOf(['Preview', 'Auto'], {
       default: 'Preview',
       description: 'Preview publishes observed demand and shows the forecast; Auto publishes the larger of both.',

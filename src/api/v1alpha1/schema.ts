@@ -29,8 +29,23 @@ export function quantity(options: Record<string, unknown>) {
   });
 }
 
+/** A quantity greater than 0; `name` is how the message calls it. */
+export function positiveQuantity(name: string, description: string) {
+  return quantity({
+    description,
+    ...cel({
+      rule: "type(self) == int ? int(self) > 0 : quantity(string(self)).isGreaterThan(quantity('0'))",
+      message: `${name} must be greater than 0`,
+    }),
+  });
+}
+
 /** A quantity as Headstart writes it: always a string, in integer milli. */
 export const milliQuantity = (description: string) => Type.String({ description, maxLength: 20 });
+
+/** The name of an object. */
+export const objectName = (description: string) =>
+  Type.String({ minLength: 1, maxLength: 253, pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$', description });
 
 /** An RFC 3339 time. */
 export const time = (description: string) => Type.String({ format: 'date-time', description });
@@ -45,6 +60,11 @@ export function listMap<T extends TSchema>(items: T, keys: readonly string[], op
     'x-kubernetes-list-map-keys': keys,
     ...options,
   });
+}
+
+/** Keys of any name; TypeBox's own records become patternProperties, which a CRD may not have. */
+export function mapOf<T>(values: Record<string, unknown>, options: Record<string, unknown>) {
+  return Type.Unsafe<Readonly<Record<string, T>>>({ type: 'object', additionalProperties: values, ...options });
 }
 
 /** Bounds of a duration; what is no duration is left to the pattern, which says it better. */

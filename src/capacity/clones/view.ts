@@ -30,4 +30,6 @@ export interface CloneView {
   readonly requests: { readonly cpu: number | undefined; readonly memory: number | undefined };
   /** Annotation headstart.dev/exit-below, as it stands there. */
   readonly exitBelow: string | undefined;
+  /** Annotation headstart.dev/exit-reason, once it has been chosen to end. */
+  readonly exitReason?: string | undefined;
 }

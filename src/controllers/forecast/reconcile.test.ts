@@ -82,7 +82,14 @@ function createFakeSource(): FakeSource {
 
 /** The server default, and one that nobody asks. */
 function fakeServers(source: MetricSource): PrometheusServers {
-  const server = { url: 'http://prometheus', enforceNamespaceLabel: undefined, source, sourceFor: () => source };
+  // The same object: tests change what it does.
+  const labelled = Object.assign(source, { latestByLabel: () => Promise.resolve(new Map<string, never>()) });
+  const server = {
+    url: 'http://prometheus',
+    enforceNamespaceLabel: undefined,
+    source: labelled,
+    sourceFor: () => source,
+  };
   return {
     names: ['default', 'other'],
     named: (name) => (name === 'default' ? server : undefined),

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { fnv1a } from '../../base/hash.ts';
 
 /** After the full minute, so that the sample of that minute is there. */
 const settleSeconds = 1;
@@ -10,16 +11,7 @@ const settleSeconds = 1;
 export function untilNextLookMs(nowMs: number, intervalSeconds: number, uid: string): number {
   const intervalMs = intervalSeconds * 1000;
   const spreadMs = Math.floor(intervalMs / 3);
-  const offsetMs = settleSeconds * 1000 + (hash(uid) % Math.max(1, spreadMs));
+  const offsetMs = settleSeconds * 1000 + (fnv1a(uid) % Math.max(1, spreadMs));
   const sinceMs = (((nowMs - offsetMs) % intervalMs) + intervalMs) % intervalMs;
   return intervalMs - sinceMs;
-}
-
-/** FNV-1a (Fowler, Noll, Vo), 32 bits. */
-function hash(text: string): number {
-  let value = 0x811c9dc5;
-  for (let index = 0; index < text.length; index += 1) {
-    value = Math.imul(value ^ text.charCodeAt(index), 0x01000193) >>> 0;
-  }
-  return value;
 }

@@ -31,3 +31,13 @@ export interface MetricSource {
    */
   latest(request: LatestRequest): Promise<Sample | undefined>;
 }
+
+/** A source that can also tell several series apart, by one label. */
+export interface LabelledSource {
+  /**
+   * The value of each series at that time, by the value of the label. A series without the label, one whose value is
+   * missing or not a number, and those that have the same value of the label, are left out.
+   * @throws HeadstartError QueryFailed, Timeout, Unavailable, Throttled, BadResponse
+   */
+  latestByLabel(request: LatestRequest & { readonly label: string }): Promise<ReadonlyMap<string, Sample>>;
+}

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { HeadstartError } from '../../base/errors.ts';
 import { fromOutside, fromOutsideMs } from '../../testing/fuzz.ts';
-import { readAnswer } from './prometheus-answer.ts';
+import { readAnswer, readLabelled } from './prometheus-answer.ts';
 import type { Series } from './prometheus-answer.ts';
 
 function read(body: unknown, status = 200): Series | undefined {
@@ -164,3 +164,34 @@ function caught(act: () => unknown): unknown {
     return error;
   }
 }
+
+describe('several series, told apart by a label', () => {
+  const readPods = (...result: unknown[]): Record<string, number> => {
+    const answer = { status: 200, contentType: 'application/json', text: JSON.stringify(matrix(...result)) };
+    return Object.fromEntries([...readLabelled(answer, 'pod')].map(([pod, { value }]) => [pod, value]));
+  };
+  const series = (metric: object, ...values: string[]): object => ({
+    metric,
+    values: values.map((value, index) => [60 + index, value]),
+  });
+
+  test('each has its last value', () => {
+    expect(readPods(series({ pod: 'a', job: 'x' }, '1', '2'), series({ pod: 'b' }, '0'))).toEqual({ a: 2, b: 0 });
+    expect(readPods()).toEqual({});
+  });
+
+  test.each([
+    ['without the label', [series({}, '1')]],
+    ['without a value', [series({ pod: 'b' })]],
+    ['whose value is no number', [series({ pod: 'b' }, 'NaN')]],
+    ['that share the label', [series({ pod: 'b', zone: '1' }, '1'), series({ pod: 'b', zone: '2' }, '1')]],
+    ['of which three share it', ['1', '2', '3'].map((zone) => series({ pod: 'b', zone }, '1'))],
+  ])('those %s are not known, and the others are', (_, unclear) => {
+    expect(readPods(series({ pod: 'a' }, '1'), ...unclear)).toEqual({ a: 1 });
+  });
+
+  test('a refusal is one', () => {
+    const text = JSON.stringify({ status: 'error', errorType: 'bad_data', error: 'parse error' });
+    expect(() => readLabelled({ status: 400, contentType: '', text }, 'pod')).toThrow('parse error');
+  });
+});

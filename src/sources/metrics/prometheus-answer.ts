@@ -5,7 +5,7 @@ import type { Sample } from '../../series/time-series.ts';
 
 /** The one series of an answer; its samples are in time order, and NaN where Prometheus gives no finite number. */
 export interface Series {
-  /** As PromQL writes them: `{instance="a", job="b"}`. */
+  /** As PromQL writes them: `{instance="a", job="b"}`; shortened. */
   readonly labels: string;
   readonly samples: Sample[];
 }
@@ -26,6 +26,31 @@ const maxText = 300;
  * @throws HeadstartError SeveralSeries, QueryFailed, Timeout, Throttled, Unavailable, BadResponse
  */
 export function readAnswer(answer: HttpAnswer): Series | undefined {
+  const result = readMatrix(answer);
+  if (result.length > 1) throw severalSeries(result.map((series) => formatLabels(asObject(series)?.['metric'])));
+  return result.length === 0 ? undefined : readSeries(asObject(result[0]));
+}
+
+/**
+ * The last sample of each series of such an answer, by the value of a label. Series without the label, or without a
+ * number, and those that share a value of it, are left out: what is not clear is not known.
+ * @throws HeadstartError as readAnswer, SeveralSeries apart
+ */
+export function readLabelled(answer: HttpAnswer, label: string): ReadonlyMap<string, Sample> {
+  const samples = new Map<string, Sample>();
+  const seen = new Set<string>();
+  for (const series of readMatrix(answer).map(asObject)) {
+    const key: unknown = asObject(series?.['metric'])?.[label];
+    if (typeof key !== 'string') continue;
+    const sample = readSeries(series).samples.at(-1);
+    if (seen.has(key) || sample === undefined || Number.isNaN(sample.value)) samples.delete(key);
+    else samples.set(key, sample);
+    seen.add(key);
+  }
+  return samples;
+}
+
+function readMatrix(answer: HttpAnswer): readonly unknown[] {
   const body = parseObject(answer.text);
   if (answer.status !== 200) throw refusal(answer, body);
   if (body === undefined) throw notPrometheus(answer);
@@ -33,8 +58,7 @@ export function readAnswer(answer: HttpAnswer): Series | undefined {
   const data = asObject(body['data']);
   const result: unknown = data?.['result'];
   if (data?.['resultType'] !== 'matrix' || !Array.isArray(result)) throw bad('want a matrix in data.result');
-  if (result.length > 1) throw severalSeries(result.map((series) => formatLabels(asObject(series)?.['metric'])));
-  return result.length === 0 ? undefined : readSeries(asObject(result[0]));
+  return result;
 }
 
 /** Names two of the series; how many there are is not known, as no more than two are asked for. */

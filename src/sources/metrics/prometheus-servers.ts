@@ -10,7 +10,7 @@ import type { Breaker } from './breaker.ts';
 import { createLimiter } from './limiter.ts';
 import type { MetricSource } from './metric-source.ts';
 import { createPrometheusSource } from './prometheus.ts';
-import type { Connection, PrometheusOptions } from './prometheus.ts';
+import type { Connection, PrometheusOptions, PrometheusSource } from './prometheus.ts';
 import { basic, bearer, checkTls } from './prometheus-secret.ts';
 import type { Credentials } from './prometheus-secret.ts';
 import type { CredentialFiles, PrometheusSettings, ServerSettings } from './prometheus-settings.ts';
@@ -22,7 +22,7 @@ export interface PrometheusServer {
   /** The label that must be the reader's namespace in each selector. */
   readonly enforceNamespaceLabel: string | undefined;
   /** Reads with the server's own credentials. */
-  readonly source: MetricSource;
+  readonly source: PrometheusSource;
   /**
    * Reads with these credentials in place of the server's own.
    * @param owner whose they are (`namespace/name` of the Secret): its failures are its own
@@ -78,7 +78,7 @@ function createServer(settings: ServerSettings, name: string, context: Context):
   const limiter = createLimiter(concurrency);
   const agents = createAgents();
   const breakers = new LRUCache<string, Breaker>({ max: maxOwn });
-  const open = (url: string, owner: string, connect: () => Promise<Connection>): MetricSource => {
+  const open = (url: string, owner: string, connect: () => Promise<Connection>): PrometheusSource => {
     const key = `${owner} ${url}`;
     const breaker = breakers.get(key) ?? createBreaker(context.clock);
     breakers.set(key, breaker);

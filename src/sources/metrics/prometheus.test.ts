@@ -243,6 +243,17 @@ describe('failures', () => {
   });
 });
 
+test('series that a label tells apart are read at one time, however many they are', async () => {
+  answers.push((response) => {
+    const result = ['a', 'b', 'c'].map((pod, index) => ({ metric: { pod }, values: [[600, String(index)]] }));
+    response.end(JSON.stringify({ status: 'success', data: { resultType: 'matrix', result } }));
+  });
+  const values = await sourceWith().latestByLabel({ query: 'usage', label: 'pod', atSeconds: 600 });
+  expect([...values].map(([pod, { value }]) => `${pod}=${value}`)).toEqual(['a=0', 'b=1', 'c=2']);
+  expect(forms[0]).toMatchObject({ query: 'usage', start: '600', end: '600' });
+  expect(forms[0]).not.toHaveProperty('limit');
+});
+
 test('no more requests at a time than are allowed', async () => {
   const source = sourceWith({ limiter: createLimiter(2) });
   const held: (() => void)[] = [];

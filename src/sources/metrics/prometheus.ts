@@ -9,9 +9,9 @@ import { createBreaker } from './breaker.ts';
 import type { Breaker } from './breaker.ts';
 import { createLimiter } from './limiter.ts';
 import type { Limiter } from './limiter.ts';
-import type { LatestRequest, MetricSource, RangeRequest } from './metric-source.ts';
-import { readAnswer, severalSeries } from './prometheus-answer.ts';
-import type { HttpAnswer, Series } from './prometheus-answer.ts';
+import type { LabelledSource, LatestRequest, MetricSource, RangeRequest } from './metric-source.ts';
+import { readAnswer, readLabelled, severalSeries } from './prometheus-answer.ts';
+import type { HttpAnswer } from './prometheus-answer.ts';
 import { originOf, parseServerUrl } from './server-url.ts';
 
 /** How to read from one Prometheus server, or from what speaks its HTTP API. */
@@ -55,12 +55,15 @@ const tries = 3;
 const backoff = { baseMs: 250, maxMs: 5_000 };
 const retried: ReadonlySet<string> = new Set(['Unavailable', 'Throttled']);
 
+/** What a Prometheus server can be asked. */
+export type PrometheusSource = MetricSource & LabelledSource;
+
 /**
  * A MetricSource over the Prometheus HTTP API v1 (query_range). Long ranges are read in pieces, and connection
  * errors, HTTP 429 and 5xx are tried again, up to three times in all, with jitter.
  * @throws HeadstartError InvalidInput for a URL that is not http(s), or that holds credentials, a query or a fragment
  */
-export function createPrometheusSource(options: PrometheusOptions): MetricSource {
+export function createPrometheusSource(options: PrometheusOptions): PrometheusSource {
   const { url, ...rest } = options;
   const base = parseServerUrl(url, 'Prometheus url');
   const dispatcher = new Agent({ pipelining: 1 });
@@ -82,7 +85,17 @@ export function createPrometheusSource(options: PrometheusOptions): MetricSource
       return samples.filter(({ value }) => !Number.isNaN(value));
     },
     latest: async (request) => await readLatest(server, request),
+    latestByLabel: async ({ label, atSeconds, ...request }) => {
+      const at = { ...request, fromSeconds: atSeconds, toSeconds: atSeconds, stepSeconds: 60 };
+      return await withRetries(server, { ...at, most: undefined, read: (answer) => readLabelled(answer, label) });
+    },
   };
+}
+
+/** How many series are asked for, and how the answer is read. */
+interface Question<T> extends RangeRequest {
+  readonly most: number | undefined;
+  readonly read: (answer: HttpAnswer) => T;
 }
 
 async function readLatest(server: Server, { atSeconds, ...request }: LatestRequest): Promise<Sample | undefined> {
@@ -108,7 +121,8 @@ async function readRange(server: Server, request: RangeRequest): Promise<Sample[
   const span = (server.maxPoints - 1) * stepSeconds;
   for (let from = fromSeconds; from <= toSeconds; from += span + stepSeconds) {
     const piece = { ...request, fromSeconds: from, toSeconds: Math.min(from + span, toSeconds) };
-    const series = await readWithRetries(server, piece);
+    // Two are enough to see that there are several; older servers ignore it.
+    const series = await withRetries(server, { ...piece, most: 2, read: readAnswer });
     if (series === undefined) continue;
     if (labels !== undefined && labels !== series.labels) throw severalSeries([labels, series.labels]);
     labels = series.labels;
@@ -117,7 +131,7 @@ async function readRange(server: Server, request: RangeRequest): Promise<Sample[
   return samples;
 }
 
-async function readWithRetries(server: Server, request: RangeRequest): Promise<Series | undefined> {
+async function withRetries<T>(server: Server, request: Question<T>): Promise<T> {
   for (let failures = 0; ; failures += 1) {
     server.breaker.check();
     try {
@@ -130,20 +144,20 @@ async function readWithRetries(server: Server, request: RangeRequest): Promise<S
   }
 }
 
-async function readOnce(server: Server, request: RangeRequest): Promise<Series | undefined> {
+async function readOnce<T>(server: Server, request: Question<T>): Promise<T> {
   const connection = await server.connect();
   return await server.limiter(async () => await observe(server, { ...request, connection }), request.signal);
 }
 
-interface Call extends RangeRequest {
+interface Call<T> extends Question<T> {
   readonly connection: Connection;
 }
 
-async function observe(server: Server, call: Call): Promise<Series | undefined> {
+async function observe<T>(server: Server, call: Call<T>): Promise<T> {
   const startMs = server.clock.nowMs();
   let outcome = 'Success';
   try {
-    return readClean(await exchange(server, call), call.connection.secrets);
+    return readClean(await exchange(server, call), call.read, call.connection.secrets);
   } catch (error) {
     outcome = errorCode(error);
     throw error;
@@ -153,13 +167,13 @@ async function observe(server: Server, call: Call): Promise<Series | undefined> 
 }
 
 /** A message repeats what the server said, and it may say what it was sent: that is taken out before it is shortened. */
-function readClean(answer: HttpAnswer, secrets: readonly string[]): Series | undefined {
+function readClean<T>(answer: HttpAnswer, read: (answer: HttpAnswer) => T, secrets: readonly string[]): T {
   try {
-    return readAnswer(answer);
+    return read(answer);
   } catch (error) {
     if (secrets.length === 0) throw error;
     const { status, contentType, text } = answer;
-    readAnswer({ status, contentType: withoutSecrets(contentType, secrets), text: withoutSecrets(text, secrets) });
+    read({ status, contentType: withoutSecrets(contentType, secrets), text: withoutSecrets(text, secrets) });
     throw new HeadstartError(errorCode(error), 'the answer cannot be read');
   }
 }
@@ -174,7 +188,7 @@ function withoutSecrets(text: string, secrets: readonly string[]): string {
 }
 
 /** One request and its answer, within the time limit and the size limit. */
-async function exchange(server: Server, { connection, ...request }: Call): Promise<HttpAnswer> {
+async function exchange<T>(server: Server, { connection, ...request }: Call<T>): Promise<HttpAnswer> {
   const { clock, timeoutMs, origin } = server;
   const { dispatcher, authorization } = connection;
   const timeout = new AbortController();
@@ -214,15 +228,14 @@ async function exchange(server: Server, { connection, ...request }: Call): Promi
   }
 }
 
-function formOf(request: RangeRequest, timeoutMs: number): string {
+function formOf({ most, ...request }: RangeRequest & { readonly most: number | undefined }, timeoutMs: number): string {
   return new URLSearchParams({
     query: request.query,
     start: String(request.fromSeconds),
     end: String(request.toSeconds),
     step: String(request.stepSeconds),
     timeout: `${timeoutMs}ms`,
-    // Two are enough to see that there are several; older servers ignore it.
-    limit: '2',
+    ...(most === undefined ? {} : { limit: String(most) }),
   }).toString();
 }
 
@@ -235,7 +248,7 @@ async function readText(body: AsyncIterable<Uint8Array>, maxBytes: number): Prom
       const size = `${maxBytes / 2 ** 20} MiB`;
       throw new HeadstartError(
         'QueryFailed',
-        `the answer is larger than ${size}; want one series: aggregate, such as sum(…)`,
+        `the answer is larger than ${size}; want fewer series: aggregate, such as sum(…)`,
       );
     }
     chunks.push(chunk);
