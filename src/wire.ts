@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from 'pino';
+import { clonePools } from './api/clone-labels.ts';
 import { apiVersion, demandForecasts } from './api/labels.ts';
+import type { ClonePool } from './api/v1alpha1/clone-pool.ts';
 import type { DemandForecast } from './api/v1alpha1/demand-forecast.ts';
 import { systemClock } from './base/clock.ts';
 import { errorCode, errorMessage } from './base/errors.ts';
@@ -15,6 +17,8 @@ import type { EventRecorder } from './kube/recorder.ts';
 import { createReflector } from './kube/reflector.ts';
 import type { Reflector } from './kube/reflector.ts';
 import type { Change } from './kube/store.ts';
+import { createCarryingIndex, readPool } from './metrics-api/carrying-index.ts';
+import type { CarryingReader, PoolCarrying } from './metrics-api/carrying-index.ts';
 import { registerMetricsApi } from './metrics-api/routes.ts';
 import { registerForecastMetrics } from './observability/forecast-metrics.ts';
 import { createMetrics } from './observability/metrics.ts';
@@ -103,14 +107,17 @@ function createMetricsRole(shared: Shared): Role {
   const { client, config, forecasts, logger, metrics } = shared;
   const certificates = createCertificates(shared);
   const requestHeader = createRequestHeaderSource({ client, clock, random, logger });
+  const { pools, clones } = followPools(shared);
   const checks: ReadinessCheck[] = [
     { name: 'demandforecasts', isReady: () => forecasts.store.hasSynced() },
+    { name: clonePools, isReady: () => pools.store.hasSynced() },
     { name: 'extension-apiserver-authentication', isReady: () => requestHeader.hasLoaded() },
   ];
   const tls = () => ({ ...certificates.current(), clientCaPem: requestHeader.current()?.clientCaPem });
   return {
     checks,
     run: async (signal) => {
+      const following = pools.run(signal);
       await Promise.all([certificates.start(signal), requestHeader.start(signal)]);
       const server = createServer({
         logger,
@@ -138,6 +145,7 @@ function createMetricsRole(shared: Shared): Role {
       });
       registerMetricsApi(server.app, {
         reader: forecasts.store,
+        clones,
         clock,
         access: { authenticate, authorizer: createAuthorizer({ client, clock }) },
         productVersion: shared.version,
@@ -146,8 +154,29 @@ function createMetricsRole(shared: Shared): Role {
       await server.listen({ host: config.bindAddress, port: config.securePort });
       await aborted(signal);
       await server.stop();
+      await following;
     },
   };
+}
+
+/** ClonePools, of which the metrics role needs what they carry; there may be none, nor the kind. */
+function followPools({ client, logger, metrics }: Shared): {
+  readonly pools: Reflector<PoolCarrying>;
+  readonly clones: CarryingReader;
+} {
+  const clones = createCarryingIndex();
+  const pools = createReflector<PoolCarrying>({
+    client,
+    path: resourcePath({ apiVersion, plural: clonePools }),
+    clock,
+    random,
+    isOptional: true,
+    parse: (object) => readPool(object as unknown as ClonePool),
+    onChange: clones.changed,
+    onError: (error) => warn(logger, 'following ClonePools', error),
+  });
+  metrics.followContact(clonePools, () => pools.store.lastContactMs());
+  return { pools, clones };
 }
 
 function createCertificates(shared: Shared): CertificateSource {

@@ -36,6 +36,7 @@ export function headstartRights(namespace: string, keepsApiService: boolean): Ri
   const forecaster = { namespace, serviceAccount: 'headstart-forecaster' };
   return [
     ...grant(metrics, follow, forecasts),
+    ...grant(metrics, follow, { group: 'headstart.dev', resource: 'clonepools' }),
     ...(keepsApiService ? apiServiceRights(metrics) : []),
     ...grant(metrics, ['create'], { group: 'authentication.k8s.io', resource: 'tokenreviews' }),
     ...grant(metrics, ['create'], { group: 'authorization.k8s.io', resource: 'subjectaccessreviews' }),
