@@ -196,9 +196,12 @@ function layOut(look: Look, group: Group, before: readonly BurstWindow[]): reado
     const times = moveBegun(look, old, group.end);
     add(old.id, times, size(look, times, old.replicas));
   }
-  for (let slot = 0; slot < maxSlots && group.end !== undefined && covered < group.end; slot += 1) {
-    const span = { startTime: start, endTime: group.end };
+  const endTime = group.end ?? covered;
+  for (let slot = 0; slot < maxSlots && covered < endTime; slot += 1) {
     const old = nearest(later, start, start + look.spec.lifetime.maxSeconds);
+    // Only the first one moves with the forecast: the others begin as those before them end.
+    const isFirst = slot === 0 && begun.length === 0;
+    const span = { startTime: isFirst ? settleStart(look, old, start) : start, endTime };
     const moved = moveLater(look, old, span);
     const replicas = size(look, moved, undefined);
     // Where nothing is needed, time goes on all the same.
@@ -226,11 +229,15 @@ function moveBegun(look: Look, old: BurstWindow, end: number | undefined): Times
   return { startTime, endTime: Math.min(latest, isForgone(look, old) ? takeOver(look, old.endTime) : old.endTime) };
 }
 
-function moveLater(look: Look, old: BurstWindow | undefined, { startTime: start, endTime: end }: Times): Times {
-  const later = start - (old?.startTime ?? start);
-  const startTime = old !== undefined && later > 0 && later <= stepOf(look.steps) ? old.startTime : start;
+function moveLater(look: Look, old: BurstWindow | undefined, { startTime, endTime: end }: Times): Times {
   const latest = startTime + look.spec.lifetime.maxSeconds;
   return { startTime, endTime: settleEnd(look, old, Math.min(end, latest), latest) };
+}
+
+/** Earlier at once, later only when it is worth writing. */
+function settleStart({ steps }: Look, old: BurstWindow | undefined, start: number): number {
+  const later = start - (old?.startTime ?? start);
+  return later > 0 && later <= stepOf(steps) ? start - later : start;
 }
 
 /** Later at once, earlier only when it is worth writing. */
