@@ -202,10 +202,7 @@ function layOut(look: Look, group: Group, before: readonly BurstWindow[]): reado
     // Only the first one moves with the forecast: the others begin as those before them end.
     const isFirst = slot === 0 && begun.length === 0;
     const span = { startTime: isFirst ? settleStart(look, old, start) : start, endTime };
-    const moved = moveLater(look, old, span);
-    const replicas = size(look, moved, undefined);
-    // Where nothing is needed, time goes on all the same.
-    const times = replicas > 0 ? moved : moveLater(look, undefined, span);
+    const { times, replicas } = fill(look, old, span);
     add(old?.id ?? freshId(ids, times.startTime + look.leadSeconds), times, replicas);
     if (old !== undefined && replicas > 0) later.delete(old);
   }
@@ -213,6 +210,13 @@ function layOut(look: Look, group: Group, before: readonly BurstWindow[]): reado
 }
 
 type Times = Pick<BurstWindow, 'startTime' | 'endTime'>;
+
+/** A window that has not begun; where nothing is needed, time goes on all the same. */
+function fill(look: Look, old: BurstWindow | undefined, span: Times): { times: Times; replicas: number } {
+  const times = moveLater(look, old, span);
+  const replicas = size(look, times, undefined);
+  return replicas > 0 ? { times, replicas } : { times: moveLater(look, undefined, span), replicas };
+}
 
 /** Of the windows that overlap a time the one that begins nearest to its start. */
 function nearest(windows: ReadonlySet<BurstWindow>, startTime: number, endTime: number): BurstWindow | undefined {
