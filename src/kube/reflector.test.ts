@@ -342,3 +342,41 @@ test('an aborted reflector ends, and lets go of everything', async () => {
   expect(collection.openWatches()).toBe(0);
   expect(clock.sleepers()).toBe(0);
 });
+
+test('a kind that need not be installed counts as empty while its list is not found, and is found later', async () => {
+  const collection = new FakeCollection();
+  const absent = new HeadstartError('NotFound', 'listing: the server could not find the requested resource');
+  collection.failNext(absent, absent);
+  const { clock, reflector, errors, stored } = await start([], { client: collection, isOptional: true });
+  expect(reflector.store.hasSynced()).toBe(true);
+  expect(reflector.store.lastContactMs()).toBe(1_000_000);
+  collection.put('a');
+  await clock.advance(29_000);
+  expect(stored()).toEqual([]);
+  await clock.advance(1000);
+  expect(stored()).toEqual([]);
+  await clock.advance(30_000);
+  expect(stored()).toEqual(['a']);
+  expect(errors).toEqual([]);
+});
+
+test('of a kind that is taken away nothing is left', async () => {
+  const collection = new FakeCollection();
+  collection.put('a');
+  const { clock, stored, changes } = await start([], { client: collection, isOptional: true });
+  expect(stored()).toEqual(['a']);
+  const absent = new HeadstartError('NotFound', 'the server could not find the requested resource');
+  collection.failNext(...Array.from({ length: 9 }, () => absent));
+  collection.endWatches(absent);
+  for (let second = 0; second < 60; second += 1) await clock.advance(1000);
+  expect(stored()).toEqual([]);
+  expect(changes).toEqual(['added a', 'deleted a']);
+});
+
+test('of a kind that must be there, a list that is not found is a failure', async () => {
+  const collection = new FakeCollection();
+  collection.failNext(new HeadstartError('NotFound', 'listing: not found'));
+  const { reflector, errors } = await start([], { client: collection });
+  expect(reflector.store.hasSynced()).toBe(false);
+  expect(errors).toEqual(['listing: not found']);
+});

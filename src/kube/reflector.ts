@@ -35,6 +35,11 @@ export interface ReflectorOptions<T extends KubeObject> {
    * it has under that name.
    */
   readonly parse?: (object: KubeObject) => T;
+  /**
+   * The kind may not be installed. While it is not, its list is not found: then there is nothing, which counts as a
+   * list, and it is looked for again every half minute. Otherwise a list that is not found is a failure.
+   */
+  readonly isOptional?: boolean;
   /** A watch without any event or bookmark for so long is opened anew, after a look at the server; 90 s when left out. */
   readonly maxSilenceMs?: number;
 }
@@ -54,6 +59,8 @@ const shortWatchMs = 1_000;
 /** After so many failures in a row the version itself is suspect. */
 const failuresBeforeRelist = 5;
 const backoff = { baseMs: 500, maxMs: 30_000 };
+/** Between two looks for a kind that is not installed. */
+const absentMs = 30_000;
 
 interface State {
   /** Where the next watch begins; undefined asks for a list. */
@@ -92,7 +99,7 @@ async function run<T extends KubeObject>(context: Context<T>, signal: AbortSigna
   const { state, clock, random } = context;
   while (!signal.aborted) {
     try {
-      if (state.resourceVersion === undefined) await list(context, signal);
+      if (state.resourceVersion === undefined) await listIfThere(context, signal);
       else await watch(context, state.resourceVersion, signal);
     } catch (error) {
       if (signal.aborted) return;
@@ -109,6 +116,25 @@ function noteFailure<T extends KubeObject>({ state, report }: Context<T>, error:
   report(error);
   const isGone = error instanceof HeadstartError && error.code === 'Gone';
   if (isGone || state.failures >= failuresBeforeRelist) state.resourceVersion = undefined;
+}
+
+/** A kind that is taken away while it is watched ends the watch, and soon its list is not found. */
+async function listIfThere<T extends KubeObject>(context: Context<T>, signal: AbortSignal): Promise<void> {
+  try {
+    await list(context, signal);
+  } catch (error) {
+    const isAbsent = context.isOptional === true && error instanceof HeadstartError && error.code === 'NotFound';
+    if (!isAbsent) throw error;
+    context.mutable.touch(context.clock.nowMs());
+    fill(context, [], new Set());
+    await context.clock.sleep(absentMs * (0.5 + context.random()), signal);
+  }
+}
+
+function fill<T extends KubeObject>(context: Context<T>, objects: readonly T[], kept: ReadonlySet<string>): void {
+  for (const change of context.mutable.replace(objects, kept)) notify(context, change);
+  context.mutable.markSynced();
+  context.synced.resolve();
 }
 
 interface Page {
@@ -137,10 +163,8 @@ async function list<T extends KubeObject>(context: Context<T>, signal: AbortSign
     next = page.metadata?.continue ?? '';
     context.mutable.touch(context.clock.nowMs());
   } while (next !== '');
-  for (const change of context.mutable.replace(objects, kept)) notify(context, change);
   context.state.resourceVersion = resourceVersion;
-  context.mutable.markSynced();
-  context.synced.resolve();
+  fill(context, objects, kept);
 }
 
 async function readPage<T extends KubeObject>(

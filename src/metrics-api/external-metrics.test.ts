@@ -210,6 +210,77 @@ describe('predicted_demand', () => {
   });
 });
 
+describe('with clones', () => {
+  const lead = { lead: { p50: '2m', p90: '3m', samples: 9, source: 'Measured' as const } };
+  /** Clones of 10 that end so many seconds from now; the look-ahead is 8 min. */
+  const clones = (ready: number, secondsLeft: number, seenAgo = 20) => [
+    { time: now - seenAgo, perClone: 10, ready, steps: [{ until: now + secondsLeft, replicas: ready }] },
+  ];
+  test.each<[string, Given, ReturnType<typeof clones>, MetricReading]>([
+    [
+      'what outlasts the look-ahead is taken off',
+      { status: { ...observed('80'), ...curve(['100']), ...lead } },
+      clones(3, 481),
+      value(70, 'Forecast', 30, 60),
+    ],
+    [
+      'what ends in it is not',
+      { status: { ...observed('80'), ...curve(['100']), ...lead } },
+      clones(3, 480),
+      value(100, 'Forecast', 30, 60),
+    ],
+    [
+      'nor is what has not been seen for two minutes',
+      { status: { ...observed('80'), ...curve(['100']), ...lead } },
+      clones(3, 900, 121),
+      value(100, 'Forecast', 30, 60),
+    ],
+    [
+      'without a lead the look-ahead is 35 min',
+      { status: { ...observed('80'), ...curve(['100']) } },
+      clones(3, 2100),
+      value(100, 'Forecast', 30, 60),
+    ],
+    [
+      'and so on each rung: demand alone',
+      { status: { ...observed('80'), ...lead } },
+      clones(3, 900),
+      value(50, 'ObservedOnly', 30),
+    ],
+    [
+      'Preview',
+      { mode: 'Preview', status: { ...observed('80'), ...curve(['100']), ...lead } },
+      clones(3, 900),
+      value(50, 'Preview', 30),
+    ],
+    [
+      'a forecast that is held',
+      { status: { ...observed('80', 600), ...curve(['100']), ...lead } },
+      clones(3, 900),
+      value(70, 'ForecastHeld', 30, 60),
+    ],
+    [
+      'clones that carry all leave 0',
+      { status: { ...observed('80'), ...curve(['100']), ...lead } },
+      clones(30, 900),
+      value(0, 'Forecast', 30, 60),
+    ],
+    [
+      'nothing stays nothing',
+      { status: {} },
+      clones(3, 900),
+      missing('predicted_demand for shop/web: no observation, no forecast'),
+    ],
+  ])('%s', (_rule, given, carrying, reading) => {
+    expect(readMetric('predicted_demand', demandForecast(given), now, carrying)).toEqual(reading);
+  });
+  test('the other metrics are what they are', () => {
+    const given = demandForecast({ status: { ...observed('80'), ...curve(['100']), ...lead } });
+    expect(readMetric('observed_demand', given, now, clones(3, 900))).toEqual(value(80, 'ObservedOnly', 30));
+    expect(readMetric('forecast_demand', given, now, clones(3, 900))).toEqual(value(100, 'Forecast', 30, 60));
+  });
+});
+
 describe('observed_demand and forecast_demand', () => {
   const both = { ...observed('80'), ...curve(['60']) };
   test('are the observation and the curve alone, in both modes', () => {

@@ -2,6 +2,8 @@
 import { forecastLabel } from '../api/labels.ts';
 import type { MetricName } from '../api/labels.ts';
 import type { DemandForecast } from '../api/v1alpha1/demand-forecast.ts';
+import { baseDemand, lookAheadSeconds } from '../capacity/clones/hand-off.ts';
+import type { Carrying } from '../capacity/clones/hand-off.ts';
 import { readCurve, readObservation } from './published-status.ts';
 import type { Curve, Observation } from './published-status.ts';
 import { matchesLabels } from './selector.ts';
@@ -47,9 +49,16 @@ const maxNames = 5;
  * Climbs down the ladder: fresh demand and a valid curve give the larger of both; fresh demand alone gives demand;
  * stale demand and a valid curve give the larger of curve and last demand; anything else gives nothing, so that the
  * HPA does not scale down. Unreadable numbers and times count as missing; nothing ever becomes 0.
- * `observed_demand` is given while it is fresh, `forecast_demand` while the curve is valid.
+ * `observed_demand` is given while it is fresh, `forecast_demand` while the curve is valid. What clones carry is taken
+ * off `predicted_demand` alone, which is what the base is scaled by.
+ * @param carrying of the ClonePools that name this forecast
  */
-export function readMetric(metric: MetricName, forecast: DemandForecast, now: number): MetricReading {
+export function readMetric(
+  metric: MetricName,
+  forecast: DemandForecast,
+  now: number,
+  carrying: readonly Carrying[] = [],
+): MetricReading {
   const observation = readObservation(forecast, now);
   const curve = readCurve(forecast, now);
   switch (metric) {
@@ -59,11 +68,36 @@ export function readMetric(metric: MetricName, forecast: DemandForecast, now: nu
       return curve.point === undefined
         ? missing(metric, forecast, [curve.explanation])
         : forecasted(curve.point, 'Forecast');
-    case 'predicted_demand':
-      return forecast.spec.mode === 'Auto'
-        ? predict(forecast, observation, curve)
-        : (observed(observation, 'Preview') ?? missing(metric, forecast, [observation.explanation, 'mode is Preview']));
+    case 'predicted_demand': {
+      const reading =
+        forecast.spec.mode === 'Auto'
+          ? predict(forecast, observation, curve)
+          : (observed(observation, 'Preview') ??
+            missing(metric, forecast, [observation.explanation, 'mode is Preview']));
+      return withoutClones(reading, { forecast, observation, carrying, now });
+    }
   }
+}
+
+function withoutClones(
+  reading: MetricReading,
+  given: {
+    readonly forecast: DemandForecast;
+    readonly observation: Observation;
+    readonly carrying: readonly Carrying[];
+    readonly now: number;
+  },
+): MetricReading {
+  const { forecast, observation, carrying, now } = given;
+  if (reading.kind === 'missing' || carrying.length === 0) return reading;
+  const { value } = baseDemand({
+    value: reading.value,
+    observed: observation.last?.value,
+    lookAheadSeconds: lookAheadSeconds(forecast.status?.lead),
+    pools: carrying,
+    now,
+  });
+  return { ...reading, value };
 }
 
 /** Finds the one DemandForecast of a namespace that meets the requirements by its label `forecast=<name>`. */

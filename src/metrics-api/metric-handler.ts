@@ -8,6 +8,7 @@ import { errorMessage } from '../base/errors.ts';
 import { formatMilli } from '../base/quantity.ts';
 import { asksToWatch, requestAttributes } from '../server/request-info.ts';
 import { nothingThere, StatusError } from '../server/status.ts';
+import type { CarryingReader } from './carrying-index.ts';
 import { listKind, version } from './discovery.ts';
 import { readMetric, selectForecast } from './external-metrics.ts';
 import type { ForecastReader, MetricReading, Rung } from './external-metrics.ts';
@@ -24,6 +25,8 @@ export interface MetricObservation {
 /** What the handler works with. */
 export interface MetricHandlerOptions {
   readonly reader: ForecastReader;
+  /** What clones carry; nothing when left out. */
+  readonly clones?: CarryingReader;
   readonly clock: Clock;
   readonly onMetric?: (observation: MetricObservation) => void;
 }
@@ -36,13 +39,14 @@ interface MetricRequest {
 }
 
 /** Answers `…/namespaces/<namespace>/<metric>?labelSelector=…` from the cache, with one item or a Status that says why. */
-export function createMetricHandler({ reader, clock, onMetric }: MetricHandlerOptions) {
+export function createMetricHandler({ reader, clones, clock, onMetric }: MetricHandlerOptions) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     requireOffer(request.headers.accept, [{}]);
     const wanted = parseRequest(request);
     const requirements = parseRequirements(wanted);
     const forecast = find(reader, wanted, requirements);
-    const reading = readMetric(wanted.metric, forecast, clock.nowMs() / 1000);
+    const carrying = clones?.carryingFor(forecast) ?? [];
+    const reading = readMetric(wanted.metric, forecast, clock.nowMs() / 1000, carrying);
     onMetric?.({ metric: wanted.metric, rung: reading.kind === 'value' ? reading.rung : 'Nothing' });
     if (reading.kind === 'missing') throw new StatusError('NotFound', reading.message);
     return reply

@@ -3,6 +3,7 @@ import { request as httpsRequest } from 'node:https';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ClonePool } from '../api/v1alpha1/clone-pool.ts';
 import type { DemandForecast } from '../api/v1alpha1/demand-forecast.ts';
 import { systemClock } from '../base/clock.ts';
 import type { Clock } from '../base/clock.ts';
@@ -21,6 +22,8 @@ import type { ControlPlane } from '../testing/control-plane.ts';
 import { freePort } from '../testing/ports.ts';
 import { waitUntil } from '../testing/process.ts';
 import { renderKustomization } from '../testing/rendering.ts';
+import { createCarryingIndex, readPool } from './carrying-index.ts';
+import type { PoolCarrying } from './carrying-index.ts';
 import { registerMetricsApi } from './routes.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -73,11 +76,24 @@ async function serveMetrics(): Promise<void> {
     path: '/apis/headstart.dev/v1alpha1/demandforecasts',
     onError: (error) => logger.warn(String(error)),
   });
+  const clones = createCarryingIndex();
+  const pools = createReflector<PoolCarrying>({
+    client,
+    clock,
+    random,
+    path: '/apis/headstart.dev/v1alpha1/clonepools',
+    isOptional: true,
+    parse: (object) => readPool(object as unknown as ClonePool),
+    onChange: clones.changed,
+    onError: (error) => logger.warn(String(error)),
+  });
   void forecasts.run(stop.signal);
+  void pools.run(stop.signal);
   await Promise.all([
     certificates.start(stop.signal),
     requestHeader.start(stop.signal),
     forecasts.whenSynced(stop.signal),
+    pools.whenSynced(stop.signal),
   ]);
   const tls = () => ({ ...certificates.current(), clientCaPem: requestHeader.current()?.clientCaPem });
   server = createServer({
@@ -99,6 +115,7 @@ async function serveMetrics(): Promise<void> {
   });
   registerMetricsApi(server.app, {
     reader: forecasts.store,
+    clones,
     clock,
     access: { authenticate, authorizer: createAuthorizer({ client, clock }) },
     productVersion: '0.1.0',
@@ -138,6 +155,21 @@ async function createForecast(name: string): Promise<void> {
     },
   };
   await cluster.kubectlOk(['apply', '-f', '-'], JSON.stringify(forecast));
+}
+
+/** A kind of which this test needs no schema. */
+async function installPools(kind: string): Promise<void> {
+  const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
+  const names = { kind, plural: 'clonepools', singular: 'clonepool' };
+  const versions = [{ name: 'v1alpha1', served: true, storage: true, subresources: { status: {} }, schema }];
+  const crd = {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: 'clonepools.headstart.dev' },
+    spec: { group: 'headstart.dev', scope: 'Namespaced', names, versions },
+  };
+  await cluster.kubectlOk(['apply', '-f', '-'], JSON.stringify(crd));
+  await cluster.kubectlOk(['wait', '--for=condition=Established', 'crd/clonepools.headstart.dev', '--timeout=30s']);
 }
 
 async function available(): Promise<boolean> {
@@ -346,6 +378,44 @@ describe('through the aggregator of a real kube-apiserver', () => {
     await cluster.kubectlOk(['delete', 'namespace', 'short-lived', '--timeout=60s']);
     expect((await cluster.kubectl(['get', 'namespace', 'short-lived'])).stderr).toContain('NotFound');
   }, 90_000);
+});
+
+describe('clones', () => {
+  test('predicted_demand is less by what a ClonePool carries over the look-ahead, as soon as there is the kind', async () => {
+    const read = async (metric: string): Promise<string> => {
+      const text = await cluster.kubectlOk(['get', '--raw', metricPath.replace('predicted_demand', metric)]);
+      return (JSON.parse(text) as { items: { value: string }[] }).items[0]?.value ?? '';
+    };
+    const at = (seconds: number): string => new Date(Date.now() + seconds * 1000).toISOString();
+    const lead = { p50: '1m', p90: '2m', samples: 9, source: 'Measured' };
+    await setStatus('web', { observed: { value: '500', time: at(0) }, lead } as DemandForecast['status']);
+    await expect.poll(async () => await read('predicted_demand'), { timeout: 10_000 }).toBe('500000m');
+    const isInstalled = (await cluster.kubectl(['get', 'crd', 'clonepools.headstart.dev'])).code === 0;
+    if (!isInstalled) await installPools('ClonePool');
+    const pool = {
+      apiVersion: 'headstart.dev/v1alpha1',
+      kind: 'ClonePool',
+      metadata: { name: 'web', namespace: 'shop' },
+      spec: {
+        targetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' },
+        forecastRef: { name: 'web' },
+        maxReplicas: 10,
+        lifetime: { maxSeconds: 3600 },
+      },
+    };
+    await cluster.kubectlOk(['apply', '-f', '-'], JSON.stringify(pool));
+    const steps = [
+      { until: at(300), replicas: 1 },
+      { until: at(1800), replicas: 4 },
+    ];
+    const status = { replicas: 5, carrying: { time: at(0), perClone: '50', ready: 5, steps } };
+    const patch = ['--subresource=status', '--type=merge', '-p', JSON.stringify({ status })];
+    await cluster.kubectlOk(['-n', 'shop', 'patch', 'clonepools', 'web', ...patch]);
+    await expect.poll(async () => await read('predicted_demand'), { timeout: 60_000, interval: 500 }).toBe('300000m');
+    expect(await read('observed_demand')).toBe('500000m');
+    await cluster.kubectlOk(['-n', 'shop', 'delete', 'clonepools', 'web']);
+    await expect.poll(async () => await read('predicted_demand'), { timeout: 10_000 }).toBe('500000m');
+  }, 120_000);
 });
 
 describe('rotation of the serving certificate', () => {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { createCarryingIndex, readPool } from '../metrics-api/carrying-index.ts';
 import { registerMetricsApi } from '../metrics-api/routes.ts';
 import { createApiServiceReport } from '../server/api-service-report.ts';
 import { apiServiceStates } from '../server/api-service.ts';
@@ -19,6 +20,8 @@ const apiServiceName = 'v1beta1.external.metrics.k8s.io';
 export function createMetricsRole(shared: Shared): Role {
   const { client, config, forecasts, logger, metrics } = shared;
   const pools = shared.pools();
+  const clones = createCarryingIndex();
+  pools.onChange(({ type, object }) => clones.changed({ type, object: readPool(object) }));
   const certificates = createCertificates(shared);
   const requestHeader = createRequestHeaderSource({ client, clock, random, logger });
   const checks: ReadinessCheck[] = [
@@ -62,6 +65,7 @@ export function createMetricsRole(shared: Shared): Role {
         access: { authenticate, authorizer: createAuthorizer({ client, clock }) },
         productVersion: shared.version,
         onMetric: metrics.metricAnswered,
+        clones,
       });
       await server.listen({ host: config.bindAddress, port: config.securePort });
       await aborted(signal);

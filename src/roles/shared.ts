@@ -49,6 +49,8 @@ interface CollectionRef<T extends KubeObject> {
   /** What it is called where that is not all of them: in metrics, probes and logs. */
   readonly name?: string;
   readonly query?: { readonly fieldSelector?: string; readonly labelSelector?: string };
+  /** A kind that may not be installed: then there is none, and it is looked for again. */
+  readonly isOptional?: boolean;
   /** What is kept of an object; all of it when left out. */
   readonly parse?: (object: KubeObject) => T;
 }
@@ -88,13 +90,14 @@ export function createShared(parts: Parts): Shared {
   });
   const following: Pick<Reflector<unknown>, 'run'>[] = [];
   const follow = <T extends KubeObject>(collection: CollectionRef<T>): Followed<T> => {
-    const { plural, name = plural, query, parse } = collection;
+    const { plural, name = plural, query, parse, isOptional = false } = collection;
     const listeners: ((change: Change<T>) => void)[] = [];
     const reflector = createReflector<T>({
       client,
       path: resourcePath({ apiVersion: collection.apiVersion, plural }),
       clock,
       random,
+      isOptional,
       onChange: (change) => {
         for (const listener of listeners) listener(change);
       },
@@ -124,7 +127,7 @@ export function createShared(parts: Parts): Shared {
         plural: 'horizontalpodautoscalers',
       }),
     ),
-    pools: once(() => follow<ClonePool & KubeObject>({ apiVersion, plural: clonePools })),
+    pools: once(() => follow<ClonePool & KubeObject>({ apiVersion, plural: clonePools, isOptional: true })),
   };
 }
 

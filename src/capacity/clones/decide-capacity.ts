@@ -31,23 +31,12 @@ export function decideCapacity(input: CapacityInput): CapacityDecision {
   const { predicted, base, clones, capacityPerClone, maxReplicas } = input;
   const available = base + clones * capacityPerClone;
   const needed = clonesFor(predicted - base, capacityPerClone);
-  const numbers = `predicted ${short(predicted)}, available ${short(available)} (base ${short(base)}, ${clones} clones of ${short(capacityPerClone)})`;
-  if (clones > maxReplicas)
-    return { action: 'retire', clones: maxReplicas, reason: `${numbers}, at most ${maxReplicas}` };
-  if (needed > clones) {
-    const wanted = Math.min(maxReplicas, needed);
-    const reason =
-      wanted < needed ? `${numbers}: ${needed} are needed, at most ${maxReplicas}` : `${numbers}: ${needed} are needed`;
-    return { action: wanted > clones ? 'create' : 'nothing', clones: wanted, reason };
-  }
   const isLittle = predicted < retireBelow * available && needed < clones;
-  return isLittle
-    ? {
-        action: 'retire',
-        clones: needed,
-        reason: `${numbers}, which is below ${retireBelow} of it: ${needed} are needed`,
-      }
-    : { action: 'nothing', clones, reason: numbers };
+  const target = Math.min(maxReplicas, isLittle ? needed : Math.max(clones, needed));
+  const parts = `base ${short(base)}, ${clones} clones of ${short(capacityPerClone)}`;
+  const reason = `predicted ${short(predicted)}, available ${short(available)} (${parts}): ${needed} are needed, at most ${maxReplicas}`;
+  if (target === clones) return { action: 'nothing', clones, reason };
+  return { action: target > clones ? 'create' : 'retire', clones: target, reason };
 }
 
 /** Clones that carry so much demand; a hair above a whole number is that number. */

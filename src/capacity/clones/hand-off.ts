@@ -23,7 +23,7 @@ export interface BaseDemand {
 }
 
 /** A pool whose status is older says nothing: whoever writes it may be gone, and its clones with it. */
-export const maxCarryingAgeSeconds = 120;
+const maxCarryingAgeSeconds = 120;
 /** What the forecast looks ahead beyond the lead (forecast/engine.ts). */
 const insuranceSeconds = 300;
 /** The longest lead that there is (capacity/lead.ts): who does not know it takes off the least. */

@@ -43,7 +43,10 @@ export interface Plan {
 
 /** What one look has in common. */
 interface Look extends PlanInput {
+  /** Divided as the base is: what clones are made by. */
   readonly steps: readonly Step[];
+  /** Divided as if the base had done what it was told: what clones end by. */
+  readonly cautious: readonly Step[];
   /** What the HPA may have scaled the base down to, told what clones carry. */
   readonly told: number;
 }
@@ -57,6 +60,8 @@ interface Group {
 
 /** Of the CRD. */
 const maxWindows = 32;
+/** Lives of a minute, one beginning at half of the other, for longer than any forecast. */
+const maxSlots = 1000;
 /** An end that comes nearer by less stays, so that deadlines are not written anew at every look. */
 const toleranceSteps = 2;
 
@@ -72,29 +77,49 @@ const toleranceSteps = 2;
  *
  * A window that has begun keeps its id and its start while it moves. Its clones become more at once, but fewer only by
  * the rule of decideCapacity, against a base that is no larger than what is Ready and what its HPA was told to keep.
- * When its burst is gone from the forecast it ends one look-ahead from now. Without a forecast all windows stand.
+ * When its burst is gone from the forecast it ends one look-ahead from now. Without a forecast, and where a clone would
+ * not live longer than it takes to start, all windows stand.
  */
 export function planBursts(input: PlanInput): Plan {
-  const { now, spec, lookAheadSeconds, capacityPerClone } = input;
-  const previous = input.previous.filter(({ endTime }) => endTime > now).toSorted(byStart);
-  const longestBurstSeconds = Math.min(spec.maxBurstSeconds, spec.lifetime.maxSeconds);
-  const isUsable = capacityPerClone > 0 && Number.isFinite(capacityPerClone);
-  const steps =
-    input.curve === undefined || !isUsable ? [] : splitDemand({ ...input, curve: input.curve, longestBurstSeconds });
-  const [first] = steps;
-  if (first === undefined)
-    return conclude(
-      input,
-      previous.map((window) => cap(window, spec.maxReplicas)),
-      steps,
-    );
-  const counted = previous.filter((window) => isActive(window, now) && window.endTime > now + lookAheadSeconds);
-  const atLeast = input.base.minReplicas * input.base.capacityPerReplica;
-  const told = Math.max(atLeast, first.demand - sum(counted) * capacityPerClone);
-  const look: Look = { ...input, previous, steps, told };
+  const { now, spec } = input;
+  const previous = input.previous
+    .map((window) => ({ ...window, endTime: Math.min(window.endTime, window.startTime + spec.lifetime.maxSeconds) }))
+    .filter(({ endTime }) => endTime > now)
+    .toSorted(byStart);
+  const look = lookAt({ ...input, previous });
+  if (look === undefined) {
+    const windows = previous.map((window) => ({ ...window, replicas: Math.min(window.replicas, spec.maxReplicas) }));
+    return conclude(input, windows, []);
+  }
+  return conclude(input, planWindows(look), look.steps);
+}
+
+/** Windows are laid out around those that have begun: again without one that turns out to need no clones any more. */
+function planWindows(look: Look): readonly BurstWindow[] {
   const windows: BurstWindow[] = [];
-  for (const group of groupBursts(look)) windows.push(...layOut(look, group, new Set(windows.map(({ id }) => id))));
-  return conclude(input, windows.toSorted(byStart).slice(0, maxWindows), steps);
+  for (const group of groupBursts(look)) windows.push(...layOut(look, group, windows));
+  const ids = new Set(windows.map(({ id }) => id));
+  const previous = look.previous.filter((window) => !isActive(window, look.now) || ids.has(window.id));
+  if (previous.length < look.previous.length) return planWindows({ ...look, previous });
+  return windows.toSorted(byStart).slice(0, maxWindows);
+}
+
+/** Divides the forecast; undefined when there is none that may be used, or clones would end before they are Ready. */
+function lookAt(input: PlanInput): Look | undefined {
+  const { curve, capacityPerClone, base, spec, leadSeconds, lookAheadSeconds, now, previous } = input;
+  const isUsable = capacityPerClone > 0 && Number.isFinite(capacityPerClone) && spec.lifetime.maxSeconds > leadSeconds;
+  if (curve === undefined || !isUsable) return undefined;
+  const longestBurstSeconds = Math.min(spec.maxBurstSeconds, spec.lifetime.maxSeconds);
+  const split = { curve, base, longestBurstSeconds, lookAheadSeconds, leadSeconds, now };
+  const steps = splitDemand(split);
+  const [first] = steps;
+  if (first === undefined) return undefined;
+  const { minReplicas, readyReplicas, capacityPerReplica } = base;
+  const counted = previous.filter((window) => isActive(window, now) && window.endTime > now + lookAheadSeconds);
+  const told = Math.max(minReplicas * capacityPerReplica, first.demand - sum(counted) * capacityPerClone);
+  const standing = Math.min(readyReplicas, Math.ceil(told / capacityPerReplica));
+  const cautious = splitDemand({ ...split, base: { ...base, readyReplicas: standing } });
+  return { ...input, steps, cautious, told };
 }
 
 function isActive({ startTime }: BurstWindow, now: number): boolean {
@@ -107,10 +132,6 @@ function byStart(a: { readonly startTime: number }, b: { readonly startTime: num
 
 function sum(windows: readonly BurstWindow[]): number {
   return windows.reduce((total, { replicas }) => total + replicas, 0);
-}
-
-function cap(window: BurstWindow, maxReplicas: number): BurstWindow {
-  return { ...window, replicas: Math.min(window.replicas, maxReplicas) };
 }
 
 /** Puts together what touches: runs with the time around them, and windows that have begun. */
@@ -157,53 +178,77 @@ function spanOf({ leadSeconds, lookAheadSeconds, spec, now }: Look, run: Run): {
 }
 
 /** The windows of a group: those that have begun, and as many more as it takes to its end. */
-function layOut(look: Look, group: Group, taken: ReadonlySet<string>): readonly BurstWindow[] {
+function layOut(look: Look, group: Group, before: readonly BurstWindow[]): readonly BurstWindow[] {
   const { now } = look;
-  const ids = new Set([...taken, ...look.previous.map(({ id }) => id)]);
+  const ids = new Set([...look.previous, ...before].map(({ id }) => id));
+  const begun = group.standing.filter((window) => isActive(window, now));
+  const later = new Set(group.standing.filter((window) => !isActive(window, now)));
   const windows: BurstWindow[] = [];
-  const standing = [...group.standing];
   let { start } = group;
   let covered = Number.NEGATIVE_INFINITY;
-  for (let count = 0; count < maxWindows; count += 1) {
-    const old = standing.shift();
-    const mustStay = old !== undefined && isActive(old, now);
-    if (!mustStay && covered >= (group.end ?? Number.NEGATIVE_INFINITY)) break;
-    const times = place(look, group, { old, start });
-    const replicas = size(look, times, mustStay ? old.replicas : undefined);
-    const id = old?.id ?? freshId(ids, times.startTime + look.leadSeconds);
+  const add = (id: string, times: Times, replicas: number): void => {
     ids.add(id);
     if (replicas > 0 && times.endTime > now) windows.push({ id, ...times, replicas });
     covered = Math.max(covered, times.endTime);
     start = successorStart(look, times);
+  };
+  for (const old of begun) {
+    const times = moveBegun(look, old, group.end);
+    add(old.id, times, size(look, times, old.replicas));
+  }
+  const endTime = group.end ?? covered;
+  for (let slot = 0; slot < maxSlots && covered < endTime; slot += 1) {
+    const old = nearest(later, start, start + look.spec.lifetime.maxSeconds);
+    // Only the first one moves with the forecast: the others begin as those before them end.
+    const isFirst = slot === 0 && begun.length === 0;
+    const span = { startTime: isFirst ? settleStart(look, old, start) : start, endTime };
+    const { times, replicas } = fill(look, old, span);
+    add(old?.id ?? freshId(ids, times.startTime + look.leadSeconds), times, replicas);
+    if (old !== undefined && replicas > 0) later.delete(old);
   }
   return windows;
 }
 
 type Times = Pick<BurstWindow, 'startTime' | 'endTime'>;
 
-function place(look: Look, { end }: Group, { old, start }: { old: BurstWindow | undefined; start: number }): Times {
-  const { now, spec } = look;
-  const startTime = old === undefined || !isActive(old, now) ? settleStart(look, old, start) : old.startTime;
-  const latest = startTime + spec.lifetime.maxSeconds;
-  if (end !== undefined) return { startTime, endTime: settleEnd(look, old, Math.min(end, latest)) };
-  const standing = old?.endTime ?? now;
-  return {
-    startTime,
-    endTime: Math.min(latest, old !== undefined && isForgone(look, old) ? takeOver(look, standing) : standing),
-  };
+/** A window that has not begun; where nothing is needed, time goes on all the same. */
+function fill(look: Look, old: BurstWindow | undefined, span: Times): { times: Times; replicas: number } {
+  const times = moveLater(look, old, span);
+  const replicas = size(look, times, undefined);
+  return replicas > 0 ? { times, replicas } : { times: moveLater(look, undefined, span), replicas };
 }
 
-function settleStart({ steps, now }: Look, old: BurstWindow | undefined, start: number): number {
+/** Of the windows that overlap a time the one that begins nearest to its start. */
+function nearest(windows: ReadonlySet<BurstWindow>, startTime: number, endTime: number): BurstWindow | undefined {
+  const distance = (window: BurstWindow): number => Math.abs(window.startTime - startTime);
+  return [...windows]
+    .filter((window) => window.startTime < endTime && startTime < window.endTime)
+    .toSorted((a, b) => distance(a) - distance(b))[0];
+}
+
+function moveBegun(look: Look, old: BurstWindow, end: number | undefined): Times {
+  const { startTime } = old;
+  const latest = startTime + look.spec.lifetime.maxSeconds;
+  if (end !== undefined) return { startTime, endTime: settleEnd(look, old, Math.min(end, latest), latest) };
+  return { startTime, endTime: Math.min(latest, isForgone(look, old) ? takeOver(look, old.endTime) : old.endTime) };
+}
+
+function moveLater(look: Look, old: BurstWindow | undefined, { startTime, endTime: end }: Times): Times {
+  const latest = startTime + look.spec.lifetime.maxSeconds;
+  return { startTime, endTime: settleEnd(look, old, Math.min(end, latest), latest) };
+}
+
+/** Earlier at once, later only when it is worth writing. */
+function settleStart({ steps }: Look, old: BurstWindow | undefined, start: number): number {
   const later = start - (old?.startTime ?? start);
-  return old !== undefined && later > 0 && later <= stepOf(steps) && old.startTime > now ? old.startTime : start;
+  return later > 0 && later <= stepOf(steps) ? start - later : start;
 }
 
 /** Later at once, earlier only when it is worth writing. */
-function settleEnd({ steps, spec }: Look, old: BurstWindow | undefined, end: number): number {
-  if (old === undefined) return end;
-  const earlier = old.endTime - end;
-  const isWithinLife = old.endTime <= old.startTime + spec.lifetime.maxSeconds;
-  return earlier > 0 && earlier <= toleranceSteps * stepOf(steps) && isWithinLife ? old.endTime : end;
+function settleEnd({ steps }: Look, old: BurstWindow | undefined, end: number, latest: number): number {
+  const earlier = (old?.endTime ?? end) - end;
+  const stays = earlier > 0 && earlier <= toleranceSteps * stepOf(steps) && end + earlier <= latest;
+  return stays ? end + earlier : end;
 }
 
 function stepOf([first]: readonly Step[]): number {
@@ -212,13 +257,15 @@ function stepOf([first]: readonly Step[]): number {
 
 /** Is all that is left of the forecast for a window well below what base and clones carry? */
 function isForgone(look: Look, window: BurstWindow): boolean {
-  const rest = stepsOf(look, window);
+  const rest = during(look.cautious, window);
   const carried = window.replicas * look.capacityPerClone;
   return rest.length > 0 && rest.every(({ demand, base }) => demand < retireBelow * (base + carried));
 }
 
 function takeOver({ now, lookAheadSeconds, spec }: Look, endTime: number): number {
-  return Math.min(endTime, Math.ceil(now + lookAheadSeconds + spec.lifetime.marginSeconds));
+  const handedOver = now + lookAheadSeconds;
+  // Later than that, or its clones would not count from now on.
+  return Math.min(endTime, Math.max(Math.ceil(handedOver + spec.lifetime.marginSeconds), Math.floor(handedOver) + 1));
 }
 
 /** The next clones are Ready when those of `window` stop counting. */
@@ -227,29 +274,23 @@ function successorStart({ now, lookAheadSeconds, leadSeconds }: Look, { startTim
   return Math.floor(Math.max(now, handOver, (startTime + endTime) / 2));
 }
 
-function stepsOf({ steps }: Look, { startTime, endTime }: Times): readonly Step[] {
+function during(steps: readonly Step[], { startTime, endTime }: Times): readonly Step[] {
   return steps.filter(({ start, end }) => end > startTime && start < endTime);
 }
 
 /** Clones of a window; `held` is what one that has begun has, and what stays where the forecast does not reach. */
 function size(look: Look, times: Times, held: number | undefined): number {
   const { capacityPerClone, spec, base, now, leadSeconds, told } = look;
-  const steps = stepsOf(look, times);
-  const needed = Math.max(0, ...steps.map((step) => clonesFor(step.demand - step.base, capacityPerClone)));
-  if (held === undefined) return Math.min(spec.maxReplicas, needed);
+  const needed = during(look.steps, times).map((step) => clonesFor(step.demand - step.base, capacityPerClone));
+  if (held === undefined) return Math.min(spec.maxReplicas, Math.max(0, ...needed));
   const safe = Math.min(told, base.readyReplicas * base.capacityPerReplica);
-  const kept = steps.map((step) => {
+  const kept = during(look.cautious, times).map((step) => {
     const carried = step.start < now + leadSeconds ? Math.min(step.base, safe) : step.base;
-    const { clones } = decideCapacity({
-      ...spec,
-      predicted: step.demand,
-      base: carried,
-      clones: held,
-      capacityPerClone,
-    });
-    return Math.min(held, clones);
+    const { maxReplicas } = spec;
+    const given = { predicted: step.demand, base: carried, clones: held, capacityPerClone, maxReplicas };
+    return Math.min(held, decideCapacity(given).clones);
   });
-  return Math.min(spec.maxReplicas, Math.max(needed, ...(kept.length === 0 ? [held] : kept)));
+  return Math.min(spec.maxReplicas, Math.max(...needed, ...(kept.length === 0 ? [held] : kept)));
 }
 
 /** `w-20260901-115700`: when the clones are needed; with a number where two windows would have the same. */
