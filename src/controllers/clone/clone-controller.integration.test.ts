@@ -88,6 +88,7 @@ async function startController(): Promise<{ stop(): Promise<void> }> {
       reportingController: 'headstart.dev/clones',
       reportingInstance: 'test',
     }),
+    endsSurplus: true,
     retire: async (_pool, victims) => await remove(client, victims),
     priorityClassName: 'headstart-clones',
     planWindows: ({ pool }: Pick<Snapshot, 'pool'>) => ({
@@ -270,7 +271,7 @@ describe('a burst', () => {
   });
 
   test('a controller that is started anew, twice at a time too, makes no second ones', async () => {
-    const before = (await pods()).map(({ metadata }) => metadata.uid).toSorted();
+    const before = (await pods()).map(({ metadata }) => metadata.uid);
     const second = await startController();
     await poke();
     await running.stop();
@@ -287,7 +288,8 @@ describe('a burst', () => {
     await cluster.kubectlOk(['delete', 'pod', '-n', namespace, victim?.metadata.name ?? '', '--wait=false']);
     const replaced = async () =>
       (await pods()).length === 7 && (await pods()).every(({ metadata }) => metadata.uid !== victim?.metadata.uid);
-    await waitUntil('it is replaced', async () => (await replaced()) || undefined, { timeoutMs: 30_000 });
+    const done = waitUntil('it is replaced', async () => (await replaced()) || undefined, { timeoutMs: 30_000 });
+    await expect(done).resolves.toBe(true);
   });
 
   test('a rollout replaces clones by ones of the new template', async () => {
@@ -300,7 +302,7 @@ describe('a burst', () => {
       return items.length === 7 && items.every((item) => item.spec.containers[0]?.image === 'web:2') ? true : undefined;
     };
     await waitUntil('all clones are new', isNew, { timeoutMs: 60_000, intervalMs: 500 });
-    await becomes('RevisionCurrent', 'AllCurrent');
+    expect((await becomes('RevisionCurrent', 'AllCurrent')).status).toBe('True');
   });
 
   test('fewer are wanted: those that are too many end; paused: none come', async () => {
@@ -318,7 +320,7 @@ describe('a burst', () => {
     await cluster.kubectlOk(['delete', 'deployment', 'web', '-n', namespace]);
     await count(0);
     const gone = async () => (await cluster.kubectl(['get', 'clp', 'web', '-n', namespace])).code !== 0 || undefined;
-    await waitUntil('the pool is gone', gone, { timeoutMs: 30_000 });
+    await expect(waitUntil('the pool is gone', gone, { timeoutMs: 30_000 })).resolves.toBe(true);
   });
 });
 
