@@ -44,6 +44,8 @@ export interface Population {
   readonly creates: readonly Slot[];
   /** Surplus and outdated ones. */
   readonly victims: readonly Victim[];
+  /** Of the victims those that go for no other reason than to make room for new ones. */
+  readonly room: number;
   /** Clones that are wanted, but would end before they are of use. */
   readonly late: number;
   readonly outdated: number;
@@ -66,7 +68,9 @@ export function planPopulation(input: PopulationInput): Population {
   const room = Math.max(0, maxReplicas - alive.length);
   const { slots, late } = chooseSlots(input, current, missing);
   const isFull = slots.length > 0 && room === 0;
-  const leaving = outdatedToEnd({ current, outdated, wanted, isFull, over: lasting.length - maxReplicas });
+  const given = { current, outdated, wanted, over: lasting.length - maxReplicas };
+  const spare = outdatedToEnd({ ...given, isFull: false });
+  const leaving = outdatedToEnd({ ...given, isFull });
   const surplus = notReadyFirst(current, Math.max(0, current.length - wanted));
   return {
     creates: slots.slice(0, room),
@@ -74,6 +78,7 @@ export function planPopulation(input: PopulationInput): Population {
       ...notReadyFirst(outdated, leaving).map((clone) => ({ clone, reason: 'Outdated' as const })),
       ...surplus.map((clone) => ({ clone, reason: 'Surplus' as const })),
     ],
+    room: leaving - spare,
     late,
     outdated: outdated.length,
   };

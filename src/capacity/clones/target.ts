@@ -122,7 +122,7 @@ export function refuseTarget(
       : [
           cannot(
             `volumes[${index}].persistentVolumeClaim`,
-            "a claim can belong to one node; a generic ephemeral volume can't",
+            'a claim may be for one node or pod (ReadWriteOnce, ReadWriteOncePod); a generic ephemeral volume may be used in its place',
           ),
         ],
   );

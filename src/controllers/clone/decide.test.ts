@@ -51,12 +51,13 @@ function clonePool(spec: Partial<ClonePoolSpec> = {}, metadata: Partial<ClonePoo
 }
 
 function deployment(image = 'web:1', spec: Partial<TargetDeployment['spec']> = {}): TargetDeployment {
+  const containers = [{ name: 'main', image }];
   return {
     metadata: { name: 'web', namespace: 'shop', uid: 'deployment-uid' },
     spec: {
       replicas: 3,
       selector: { matchLabels: labels },
-      template: { metadata: { labels }, spec: { containers: [{ name: 'main', ...{ image } }] } },
+      template: { metadata: { labels }, spec: { containers } },
       ...spec,
     },
   };
@@ -353,10 +354,11 @@ describe('who ends', () => {
     const fresh = born(surge).map((clone, index) =>
       index < 3 ? clone : { ...clone, isReady: false, readyAt: undefined, state: 'Starting' as const },
     );
-    const { victims, creates } = decide(snapshot({ pods: [...old, ...fresh], target }), now, options());
+    const { victims, creates, room } = decide(snapshot({ pods: [...old, ...fresh], target }), now, options());
     expect(creates).toEqual([]);
     expect(victims.map(({ reason }) => reason)).toEqual(['Outdated', 'Outdated', 'Outdated']);
     expect(victims.every(({ clone }) => old.includes(clone))).toBe(true);
+    expect(room).toEqual([]);
   });
 
   test('where there is no room for both, a quarter makes room', () => {
@@ -365,6 +367,7 @@ describe('who ends', () => {
     const decision = decide(snapshot({ pool, pods: ready(4), target }), now, options());
     expect(decision.creates).toEqual([]);
     expect(decision.victims).toHaveLength(1);
+    expect(decision.room).toEqual(decision.victims);
   });
 
   test('with Keep, clones of an earlier template stay', () => {

@@ -32,6 +32,8 @@ export interface Decision {
   readonly extensions: readonly Extension[];
   /** Surplus and outdated clones; the sweeper ends the others by itself. */
   readonly victims: readonly Victim[];
+  /** Those of them that go for no other reason than to make room, which no sweeper knows of. */
+  readonly room: readonly Victim[];
   readonly status: ClonePoolStatus;
   readonly events: readonly EventDraft[];
   /** For the memory of the next look. */
@@ -69,14 +71,16 @@ export function decide(snapshot: Snapshot, now: number, options: DecideOptions):
   const hasPlan = windows !== undefined;
   const judgement = judge(snapshot, { clones, wanted: count, population, revision, hasPlan, now });
   const { victims, dropSince } = restrain(snapshot, { clones, population, now });
+  const drafts = [...judgement.drafts, ...(snapshot.others ?? [])];
   return {
     spec: specToWrite(snapshot, windows, count),
     creates: judgement.mayCreate ? build(snapshot, { population, judgement, clones, now }, options) : [],
     wantsMore: population.creates.length > 0,
     extensions: extensions(snapshot, wanted, clones),
     victims,
-    status: renderStatus(pool, { clones, revision, perClone: perClone(snapshot), drafts: judgement.drafts }, now),
-    events: announce(judgement.drafts, pool.status?.conditions ?? []),
+    room: victims.slice(0, population.room),
+    status: renderStatus(pool, { clones, revision, perClone: perClone(snapshot), drafts }, now),
+    events: announce(drafts, pool.status?.conditions ?? []),
     dropSince,
     nextAt: nextAt(snapshot, { windows, clones, dropSince, now }),
   };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isDeepStrictEqual } from 'node:util';
 import { changedConditions } from '../../api/conditions.ts';
-import type { ClonePoolCondition } from '../../api/conditions.ts';
+import type { ClonePoolCondition, ClonePoolConditionDraft } from '../../api/conditions.ts';
 import { apiVersion } from '../../api/labels.ts';
 import { clonePoolCrd } from '../../api/v1alpha1/clone-pool.ts';
 import type { ClonePool } from '../../api/v1alpha1/clone-pool.ts';
@@ -48,6 +48,14 @@ export interface CloneControllerOptions extends Omit<GatherContext, 'finders'> {
   readonly recorder: Pick<EventRecorder, 'record'>;
   /** Ends clones, by the retire protocol of the sweeper; resolves when each has been tried. */
   readonly retire: (pool: ClonePool, victims: readonly Victim[], signal: AbortSignal) => Promise<unknown>;
+  /**
+   * Whether surplus and outdated clones are handed to `retire`. False beside a sweeper, which ends them by
+   * spec.replicas and status.targetRevision, within maxPerMinute; then only those are handed to it that are to make room
+   * for new ones in a rollout.
+   */
+  readonly endsSurplus: boolean;
+  /** What the sweeper has to say in the status of a pool. */
+  readonly sweeperConditions?: (pool: ClonePool) => readonly ClonePoolConditionDraft[];
   /** A PriorityClass with preemptionPolicy Never; none when left out. */
   readonly priorityClassName?: string | undefined;
   /** By the forecast and the HPA when left out. */
@@ -150,7 +158,8 @@ async function reconcile(context: Context, key: string, signal: AbortSignal): Pr
   if (context.now() === undefined) return { requeueAfterMs: unknownTimeMs };
   const { uid } = pool.metadata;
   const gathered = await gather(context, pool, signal);
-  const snapshot = { ...gathered, memory: memories.of(uid) };
+  const others = context.sweeperConditions?.(pool) ?? [];
+  const snapshot = { ...gathered, memory: memories.of(uid), others };
   const decision = decide(snapshot, timeOf(context), decideOptions);
   memories.dropped(uid, decision.dropSince);
   const written = await writeSpec(client, snapshot, decision, signal);
@@ -158,7 +167,8 @@ async function reconcile(context: Context, key: string, signal: AbortSignal): Pr
   const made = await make(context, snapshot, { decision, signal });
   if (made.isTerminating) return { requeueAfterMs: terminatingMs };
   await writeDeadlines(client, decision.extensions, signal);
-  if (decision.victims.length > 0) await context.retire(written, decision.victims, signal);
+  const victims = context.endsSurplus ? decision.victims : decision.room;
+  if (victims.length > 0) await context.retire(written, victims, signal);
   return await conclude(context, snapshot, { decision, created: made.created, signal });
 }
 

@@ -34,10 +34,19 @@ const harmless: ReadonlySet<string> = new Set<ClonePoolReason>([
   'Hidden',
   'ExternalAverageValue',
   'NotBlocked',
+  'NoUtilizationExit',
+  'NotFrozen',
+  'PoolBusy',
+  'BurstExpected',
 ]);
 
 /** Those whose True is bad news. */
-const named: ReadonlySet<ClonePoolConditionType> = new Set(['CreationBlocked', 'HPASelectorOverlap'] as const);
+const named: ReadonlySet<ClonePoolConditionType> = new Set([
+  'CreationBlocked',
+  'HPASelectorOverlap',
+  'ExitFrozen',
+  'PDBBlocked',
+] as const);
 
 /** A condition, its message no longer than people read. */
 export function draft<T extends ClonePoolConditionType>(
@@ -50,7 +59,7 @@ export function draft<T extends ClonePoolConditionType>(
   return { type, status, reason, message: short } as ClonePoolConditionDraft<T>;
 }
 
-/** The part of status that this controller owns; the sweeper owns the rest. */
+/** The status that is applied; `exits` is the sweeper's. */
 export function renderStatus(
   pool: ClonePool,
   given: {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { ClonePoolConditionDraft } from '../../api/conditions.ts';
 import type { ClonePoolReason } from '../../api/reasons.ts';
 import type { ClonePool } from '../../api/v1alpha1/clone-pool.ts';
 import type { CloneTemplateSpec } from '../../api/v1alpha1/clone-template.ts';
@@ -48,6 +49,8 @@ export interface Snapshot {
   /** Pods of the namespace that are labelled with the name of the pool, whoever owns them. */
   readonly pods: readonly CloneView[];
   readonly memory: Memory;
+  /** What the sweeper has to say in the status of the pool. */
+  readonly others?: readonly ClonePoolConditionDraft[];
 }
 
 /** A burst that clones are planned for; times are epoch seconds. */

@@ -37,15 +37,14 @@ export function planPool(input: PlanInput, now: number): Plan {
   if (spec === undefined) {
     return { victims: chooseVictims(clones, now, { idle: input.idle }), dropSince: undefined };
   }
-  const outdated = findOutdated(input);
-  const options = {
+  const due = {
     startupBudgetSeconds: spec.lifetime.startupBudgetSeconds,
     maxSeconds: spec.lifetime.maxSeconds,
     lostReadiness,
-    outdated: new Set(outdated),
     idle: input.idle,
     ...(nodes === undefined ? {} : { nodes }),
   };
+  const options = { ...due, outdated: findOutdated(input, chooseVictims(clones, now, due)) };
   const count = countSurplus(input);
   const isDrop = isSuddenDrop(spec, { count, clones: clones.length }, now);
   const dropSince = isDrop ? (input.dropSince ?? now) : undefined;
@@ -55,18 +54,18 @@ export function planPool(input: PlanInput, now: number): Plan {
 
 /**
  * Clones of another revision that may go: as many as there are clones beyond spec.replicas, where new ones count once
- * they are Ready. So the new ones come first.
+ * they are Ready, and those that end anyway do not. So the new ones come first.
  */
-function findOutdated({ spec, targetRevision, clones }: PlanInput): string[] {
-  if (spec === undefined || targetRevision === undefined || spec.onTargetChange === 'Keep') return [];
-  const alive = clones.filter(isAlive);
+function findOutdated({ spec, targetRevision, clones }: PlanInput, due: readonly Victim[]): ReadonlySet<string> {
+  if (spec === undefined || targetRevision === undefined || spec.onTargetChange === 'Keep') return new Set();
+  if (clones.every(({ revision }) => revision === targetRevision)) return new Set();
+  const ending = new Set(due.map(({ clone }) => clone.uid));
+  const alive = clones.filter((clone) => isAlive(clone) && !ending.has(clone.uid));
   const old = alive.filter(({ revision }) => revision !== targetRevision);
   const ready = alive.filter(({ revision, isReady }) => revision === targetRevision && isReady);
   const most = Math.max(0, old.length + ready.length - spec.replicas);
-  return old
-    .toSorted((a, b) => a.effectiveDeadline - b.effectiveDeadline || (a.name < b.name ? -1 : 1))
-    .slice(0, most)
-    .map(({ uid }) => uid);
+  const first = old.toSorted((a, b) => a.effectiveDeadline - b.effectiveDeadline || (a.name < b.name ? -1 : 1));
+  return new Set(first.slice(0, most).map(({ uid }) => uid));
 }
 
 /** How many there are beyond spec.replicas; while old ones are replaced, new ones count once they are Ready. */

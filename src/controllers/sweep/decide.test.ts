@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { ClonePoolSpec } from '../../api/v1alpha1/clone-pool.ts';
+import { cloneView } from '../../testing/clone-views.ts';
+import { FakeClones } from '../../testing/fake-clones.ts';
+import type { CloneView } from '../../capacity/clones/view.ts';
+import { blockedCondition, holdDropSeconds, planPool } from './decide.ts';
+import type { PlanInput } from './decide.ts';
+
+const now = 5000;
+
+function plan(clones: readonly CloneView[], spec: Partial<ClonePoolSpec> | undefined, more: Partial<PlanInput> = {}) {
+  return planPool(
+    {
+      spec: spec === undefined ? undefined : new FakeClones().addPool('web', { replicas: clones.length, ...spec }).spec,
+      targetRevision: 'r1',
+      clones,
+      lostReadiness: new Map(),
+      idle: new Set(),
+      dropSince: undefined,
+      ...more,
+    },
+    now,
+  );
+}
+
+function named(clones: readonly CloneView[], spec?: Partial<ClonePoolSpec>, more?: Partial<PlanInput>): string {
+  return plan(clones, spec, more)
+    .victims.map(({ clone, reason }) => `${clone.name} ${reason}`)
+    .join(', ');
+}
+
+const old = (name: string): CloneView => cloneView({ name, revision: 'r0' });
+const fresh = (name: string): CloneView => cloneView({ name });
+const starting = (name: string): CloneView =>
+  cloneView({ name, state: 'Starting', isReady: false, readyAt: undefined, createdAt: now - 10 });
+
+describe('while the target is rolled out', () => {
+  test.each<readonly [string, readonly CloneView[], Partial<ClonePoolSpec>, Partial<PlanInput>, string]>([
+    [
+      'old ones stay until new ones are Ready',
+      [old('a'), old('b'), starting('c'), starting('d')],
+      { replicas: 2 },
+      {},
+      '',
+    ],
+    ['one goes for each that is', [old('a'), old('b'), fresh('c'), starting('d')], { replicas: 2 }, {}, 'a Outdated'],
+    ['then all go', [old('a'), old('b'), fresh('c'), fresh('d')], { replicas: 2 }, {}, 'a Outdated, b Outdated'],
+    ['fewer are wanted: old ones go first', [old('a'), fresh('b'), fresh('c')], { replicas: 2 }, {}, 'a Outdated'],
+    [
+      'with Keep they stay',
+      [old('a'), old('b'), fresh('c'), fresh('d')],
+      { replicas: 4, onTargetChange: 'Keep' },
+      {},
+      '',
+    ],
+    [
+      'while the revision is not known they stay',
+      [old('a'), fresh('b')],
+      { replicas: 2 },
+      { targetRevision: undefined },
+      '',
+    ],
+  ])('%s', (...[, clones, spec, more, want]) => {
+    expect(named(clones, spec, more)).toBe(want);
+  });
+});
+
+test('clones without a pool end by their deadline and their own rule only', () => {
+  const clones = [cloneView({ name: 'a', effectiveDeadline: now }), starting('b'), old('c'), fresh('d')];
+  expect(named(clones, undefined, { idle: new Set(['uid-d']) })).toBe('a Expired, d Idle');
+});
+
+test('a drop that lasts is followed, and one that is over is forgotten', () => {
+  const windows = [{ id: 'w', startTime: '1970-01-01T01:00:00Z', endTime: '1970-01-01T02:00:00Z', replicas: 2 }];
+  const clones = [fresh('a'), fresh('b')];
+  const first = plan(clones, { replicas: 0, windows });
+  expect(first).toEqual({ victims: [], dropSince: now });
+  expect(named(clones, { replicas: 0, windows }, { dropSince: now - holdDropSeconds + 1 })).toBe('');
+  expect(named(clones, { replicas: 0, windows }, { dropSince: now - holdDropSeconds })).toBe('a Surplus, b Surplus');
+  expect(plan(clones, { replicas: 2, windows }, { dropSince: now - 10 }).dropSince).toBeUndefined();
+});
+
+test.each([
+  [{ budgetExhausted: 0, severalBudgets: 0 }, 'False NotBlocked'],
+  [{ budgetExhausted: 3, severalBudgets: 0 }, 'True BudgetExhausted'],
+  [{ budgetExhausted: 3, severalBudgets: 1 }, 'True SeveralBudgets'],
+])('%o is said as %s', (blocked, want) => {
+  const { status, reason } = blockedCondition(blocked, 120);
+  expect(`${status} ${reason}`).toBe(want);
+});
+
+test('what stays is never less than what is wanted, unless it had to end', () => {
+  const clone = fc
+    .record({
+      name: fc.integer({ min: 0, max: 99 }).map((n) => `c${n}`),
+      revision: fc.constantFrom('r0', 'r1'),
+      isReady: fc.boolean(),
+      effectiveDeadline: fc.constantFrom(now, now + 500, now + 600),
+      createdAt: fc.constantFrom(now - 500, now - 10),
+    })
+    .map((given) => cloneView({ ...given, state: given.isReady ? 'Serving' : 'Starting' }));
+  const pool = fc.uniqueArray(clone, { maxLength: 12, selector: ({ name }) => name });
+  fc.assert(
+    fc.property(pool, fc.nat(14), (clones, replicas) => {
+      const { victims } = plan(clones, { replicas });
+      const forced = victims.filter(({ reason }) => reason === 'Expired' || reason === 'StartFailed').length;
+      const chosen = victims.length - forced;
+      expect(chosen === 0 || clones.length - victims.length >= replicas).toBe(true);
+      expect(new Set(victims.map(({ clone: { uid } }) => uid)).size).toBe(victims.length);
+    }),
+    { numRuns: 3000 },
+  );
+});
