@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ExitReason } from '../../api/clone-labels.ts';
 import type { UtilizationExit } from '../../api/v1alpha1/clone-pool.ts';
 import { nodeOrder } from './victims.ts';
 import type { NodeFacts } from './victims.ts';
@@ -156,9 +155,6 @@ export interface IdleDecision {
   readonly measurable: number;
   readonly unmeasured: number;
 }
-
-/** The exit reason that the clones of a decision end with. */
-export const idleExit: ExitReason = 'Idle';
 
 /** What the decision about one pool rests on. */
 export interface IdleInput {

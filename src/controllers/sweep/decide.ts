@@ -44,7 +44,7 @@ export function planPool(input: PlanInput, now: number): Plan {
     idle: input.idle,
     ...(nodes === undefined ? {} : { nodes }),
   };
-  const options = { ...due, outdated: findOutdated(input, chooseVictims(clones, now, due)) };
+  const options = { ...due, outdated: findOutdated(input, () => chooseVictims(clones, now, due)) };
   const count = countSurplus(input);
   const isDrop = isSuddenDrop(spec, { count, clones: clones.length }, now);
   const dropSince = isDrop ? (input.dropSince ?? now) : undefined;
@@ -56,10 +56,10 @@ export function planPool(input: PlanInput, now: number): Plan {
  * Clones of another revision that may go: as many as there are clones beyond spec.replicas, where new ones count once
  * they are Ready, and those that end anyway do not. So the new ones come first.
  */
-function findOutdated({ spec, targetRevision, clones }: PlanInput, due: readonly Victim[]): ReadonlySet<string> {
+function findOutdated({ spec, targetRevision, clones }: PlanInput, due: () => readonly Victim[]): ReadonlySet<string> {
   if (spec === undefined || targetRevision === undefined || spec.onTargetChange === 'Keep') return new Set();
   if (clones.every(({ revision }) => revision === targetRevision)) return new Set();
-  const ending = new Set(due.map(({ clone }) => clone.uid));
+  const ending = new Set(due().map(({ clone }) => clone.uid));
   const alive = clones.filter((clone) => isAlive(clone) && !ending.has(clone.uid));
   const old = alive.filter(({ revision }) => revision !== targetRevision);
   const ready = alive.filter(({ revision, isReady }) => revision === targetRevision && isReady);
@@ -71,13 +71,15 @@ function findOutdated({ spec, targetRevision, clones }: PlanInput, due: readonly
 /** How many there are beyond spec.replicas; while old ones are replaced, new ones count once they are Ready. */
 function countSurplus({ spec, targetRevision, clones }: PlanInput): number {
   if (spec === undefined) return 0;
-  const alive = clones.filter(isAlive);
-  const isReplacing =
-    spec.onTargetChange === 'Retire' &&
-    targetRevision !== undefined &&
-    alive.some(({ revision }) => revision !== targetRevision);
-  const counted = isReplacing ? alive.filter(({ revision, isReady }) => isReady || revision !== targetRevision) : alive;
-  return Math.max(0, counted.length - spec.replicas);
+  const followed = spec.onTargetChange === 'Retire' ? targetRevision : undefined;
+  let [old, ready, others] = [0, 0, 0];
+  for (const clone of clones) {
+    if (!isAlive(clone)) continue;
+    if (followed !== undefined && clone.revision !== followed) old += 1;
+    else if (clone.isReady) ready += 1;
+    else others += 1;
+  }
+  return Math.max(0, old + ready + (old > 0 ? 0 : others) - spec.replicas);
 }
 
 function isSuddenDrop(

@@ -90,7 +90,7 @@ export function createRetirement(options: RetirementOptions): Retirement {
       );
       await tryAll(context, due, signal);
     },
-    isEnding: (uid) => endings.has(uid),
+    isEnding: (uid) => endings.size > 0 && endings.has(uid),
     blocked: (poolUid) => {
       const refused = [...endings.values()].filter(({ clone, step }) => step === 'end' && clone.owner?.uid === poolUid);
       const count = (refusal: Ending['refusal']): number =>

@@ -388,6 +388,15 @@ describe('surplus', () => {
   });
 });
 
+test('a node where clones of other pools stay is emptied last', async () => {
+  const termination = { policy: 'EvictThenDelete', evictTimeoutSeconds: 120, maxPerMinute: 60 } as const;
+  const cluster = clusterOf({ a: expired, b: { ...expired, node: 'n2' } }, 2, { termination });
+  cluster.addPool('other', { replicas: 1 });
+  cluster.addClone('x', { deadline: now + 3000, pool: 'other', node: 'n1' });
+  await startProcess(cluster).run(1);
+  expect(cluster.state()).toBe('a x 1');
+});
+
 test('clones of an old revision end as new ones become Ready', async () => {
   const cluster = clusterOf(
     { a: { revision: 'r0' }, b: { revision: 'r0' }, c: {}, d: { isReady: false, createdAt: now } },

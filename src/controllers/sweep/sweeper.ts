@@ -127,7 +127,8 @@ function sweepGroup(context: Context, group: Group, { now, signal }: Moment): vo
   const { retirement } = context;
   const state = stateOf(context, group);
   if (state.isBusy) return;
-  const clones = group.clones.filter(({ uid }) => !retirement.isEnding(uid));
+  const isBegun = group.clones.some(({ uid }) => retirement.isEnding(uid));
+  const clones = isBegun ? group.clones.filter(({ uid }) => !retirement.isEnding(uid)) : group.clones;
   resume(context, group, clones);
   const plan = planGroup(context, { ...group, clones }, { now, dropSince: state.dropSince });
   state.dropSince = plan.dropSince;
