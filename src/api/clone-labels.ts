@@ -37,8 +37,6 @@ export type ExitReason = (typeof exitReasons)[number];
 
 export const clonePools = 'clonepools';
 export const cloneTemplates = 'clonetemplates';
-/** The ServiceAccount of the role that makes and ends clones. */
-export const clonesAccount = 'headstart-clones';
 
 /** Shortest and longest time to live of a clone, seconds; the webhook clamps to it. */
 export const ttlBounds = { min: 60, max: 86_400 } as const;

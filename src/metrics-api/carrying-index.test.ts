@@ -44,13 +44,12 @@ function ready(index: ReturnType<typeof createCarryingIndex>, name = 'web'): num
 test('pools are found by the forecast that they name, and follow it', () => {
   const index = createCarryingIndex();
   expect(ready(index)).toEqual([]);
-  const old = pool();
-  index.changed({ type: 'added', object: old });
+  index.changed({ type: 'added', object: pool() });
   index.changed({ type: 'added', object: pool({ name: 'other', ready: 2 }) });
   expect(ready(index)).toEqual([4, 2]);
-  index.changed({ type: 'modified', object: pool({ ready: 3 }), old });
+  index.changed({ type: 'modified', object: pool({ ready: 3 }) });
   expect(ready(index)).toEqual([2, 3]);
-  index.changed({ type: 'modified', object: pool({ forecast: 'api' }), old });
+  index.changed({ type: 'modified', object: pool({ forecast: 'api' }) });
   expect([ready(index), ready(index, 'api')]).toEqual([[2], [4]]);
   index.changed({ type: 'deleted', object: pool({ forecast: 'third' }) });
   index.changed({ type: 'deleted', object: pool({ name: 'other' }) });

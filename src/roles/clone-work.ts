@@ -21,6 +21,9 @@ import { createPrometheusServers } from '../sources/metrics/prometheus-servers.t
 import { clock, createRecorder, random, warn } from './shared.ts';
 import type { Followed, Shared } from './shared.ts';
 
+/** manifests/base/priority-class-clones.yaml */
+const priorityClassName = 'headstart-clones';
+
 /** What is kept in memory for clones. */
 export interface CloneCollections {
   readonly forecasts: Followed<DemandForecast & KubeObject>;
@@ -61,11 +64,15 @@ export function createCloneWork(shared: Shared, known: Known): { run(leading: Ab
   const parts: Parts = { client, retirement };
   const sweeper = createSweep(shared, known, parts);
   const report = createReport(shared, known, { ...parts, sweeper });
-  const workers = [createController(shared, known, parts), sweeper, report];
+  const workers = [createController(shared, known, { ...parts, sweeper }), sweeper, report];
   return { run: async (leading) => void (await Promise.all(workers.map(async (worker) => await worker.run(leading)))) };
 }
 
-function createController(shared: Shared, known: Known, { client, retirement }: Parts): CloneController {
+function createController(
+  shared: Shared,
+  known: Known,
+  { client, retirement, sweeper }: Parts & { readonly sweeper: Sweeper },
+): CloneController {
   const { logger, metrics } = shared;
   const { forecasts, hpas, pools, templates, clones, time } = known;
   const controller = createCloneController({
@@ -80,6 +87,10 @@ function createController(shared: Shared, known: Known, { client, retirement }: 
     hpas: hpas.store,
     recorder: createRecorder(shared, 'headstart.dev/clones'),
     retire: async (pool, victims, signal) => await retirement.retire(pool, victims, signal),
+    // The sweeper ends what is too many, at the pool's rate.
+    endsSurplus: false,
+    sweeperConditions: (pool) => sweeper.conditions(pool),
+    priorityClassName,
     onDecision: ({ namespace, name, created, changes }) => {
       metrics.clonesCreated(created);
       for (const { type, status, reason, message, isWarning } of changes) {
