@@ -196,7 +196,12 @@ describe('the second kube-scheduler', () => {
     const pod = {
       apiVersion: 'v1',
       kind: 'Pod',
-      metadata: { name: 'placed', namespace: 'default', labels: { 'headstart.dev/clone': 'true' } },
+      metadata: {
+        name: 'placed',
+        namespace: 'default',
+        labels: { 'headstart.dev/clone': 'true' },
+        annotations: { 'headstart.dev/ttl-seconds': '600' },
+      },
       spec: { schedulerName: 'headstart-scheduler', containers: [{ name: 'web', image: 'web' }] },
     };
     await cluster.kubectlOk(['create', '-f', '-'], JSON.stringify(pod));
