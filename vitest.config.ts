@@ -9,6 +9,8 @@ export default defineConfig({
           name: 'unit',
           include: ['src/**/*.test.ts', 'hack/**/*.test.ts'],
           exclude: ['**/*.integration.test.ts', '**/node_modules/**'],
+          // Parsers meet 10⁵ cases: seconds, and more of them on a machine that is busy.
+          testTimeout: 60_000,
         },
       },
       {

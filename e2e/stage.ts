@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseAllDocuments } from 'yaml';
@@ -37,6 +39,8 @@ interface StageOptions {
   /** Before Headstart is installed. */
   readonly prepare?: (controlPlane: ControlPlane) => Promise<void>;
   readonly installation?: Pick<InstallationOptions, 'manifests' | 'until' | 'env'>;
+  /** The text of --prometheus-config, from the URL of Prometheus; none when left out. */
+  readonly prometheusConfig?: (url: string) => string;
 }
 
 /** A control plane, Prometheus with history, and Headstart as its manifests install it. */
@@ -92,10 +96,12 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     const controlPlane = await startControlPlane(options.controlPlane);
     undo.push(controlPlane.stop);
     await options.prepare?.(controlPlane);
+    const { env, ...installation } = options.installation ?? {};
     const headstart = await installHeadstart(controlPlane, {
       prometheusUrl: prometheus.url,
       syncPeriod: options.syncPeriod ?? '5s',
-      ...options.installation,
+      env: { ...env, ...(await writeConfig(options.prometheusConfig?.(prometheus.url), undo)) },
+      ...installation,
     });
     undo.push(headstart.stop);
     return { controlPlane, prometheus, headstart, setDemand: counters.set, stop, ...actions(controlPlane) };
@@ -103,6 +109,15 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     await stop();
     throw error;
   }
+}
+
+/** The file of --prometheus-config, as the variable that names it. */
+async function writeConfig(text: string | undefined, undo: (() => Promise<void>)[]): Promise<Record<string, string>> {
+  if (text === undefined) return {};
+  const dir = await mkdtemp(join(tmpdir(), 'headstart-stage-'));
+  undo.push(async () => await rm(dir, { recursive: true }));
+  await writeFile(join(dir, 'config.yaml'), text);
+  return { HEADSTART_PROMETHEUS_CONFIG: join(dir, 'config.yaml') };
 }
 
 type Actions = Pick<Stage, 'applyExample' | 'apply' | 'forecast' | 'reason' | 'metric' | 'hpa'>;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { fromOutside, fromOutsideMs } from './testing/fuzz.ts';
 import { parseConfig, serveFlagsHelp } from './config.ts';
 
 test('nothing given: the defaults, with the host name as identity', () => {
@@ -54,24 +55,30 @@ test.each([
   ['a=ftp://p', 'want an http:// or https:// URL'],
   ['a=http://p,a=http://q', 'each name once'],
   ['a=http://user:secret@p', 'credentials do not belong in the URL of p'],
+  ['http://user:secret@p', 'want NAME=URL'],
 ])('Prometheus servers %j are refused: %s', (servers, message) => {
   const result = parseConfig(['--prometheus-servers', servers], {}, 'h');
   expect(result).toHaveProperty('errors.0', expect.stringContaining(message));
   expect(JSON.stringify(result)).not.toContain('secret');
 });
 
-test('any flags give a configuration or errors, never a throw', () => {
-  fc.assert(
-    fc.property(
-      fc.array(fc.oneof(fc.string(), fc.constantFrom('--role', '--secure-port', '--', '-x', '--role=')), {
-        maxLength: 6,
-      }),
-      (argv) => {
-        expect(typeof parseConfig(argv, {}, 'h')).toBe('object');
-      },
-    ),
-  );
-});
+test(
+  'any flags give a configuration or errors, never a throw',
+  () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(fc.string(), fc.constantFrom('--role', '--secure-port', '--', '-x', '--role=')), {
+          maxLength: 6,
+        }),
+        (argv) => {
+          expect(typeof parseConfig(argv, {}, 'h')).toBe('object');
+        },
+      ),
+      fromOutside,
+    );
+  },
+  fromOutsideMs,
+);
 
 test('the help names every flag with its variable', () => {
   expect(serveFlagsHelp()).toContain('--prometheus-servers');

@@ -4,6 +4,8 @@ import { parseDurationSeconds } from './base/duration.ts';
 import { errorMessage, invalidInput } from './base/errors.ts';
 import { logLevels } from './observability/logger.ts';
 import type { LogLevel } from './observability/logger.ts';
+import { isServerName } from './sources/metrics/prometheus-settings.ts';
+import { parseServerUrl } from './sources/metrics/server-url.ts';
 
 const apiServiceModes = ['auto', 'never'] as const;
 const roles = ['all', 'metrics', 'forecaster'] as const;
@@ -28,6 +30,8 @@ export interface Config {
   readonly tlsCertFile: string | undefined;
   readonly tlsKeyFile: string | undefined;
   readonly prometheusServers: ReadonlyMap<string, string>;
+  /** More servers, and what they need; read when the process starts. */
+  readonly prometheusConfigFile: string | undefined;
   readonly syncPeriodSeconds: number;
   readonly shutdownDelaySeconds: number;
   readonly logLevel: LogLevel;
@@ -69,6 +73,11 @@ const flags = {
     'default=http://prometheus.monitoring.svc:9090',
     'Prometheus servers that serverRef may name: NAME=URL[,NAME=URL…].',
     parseServers,
+  ),
+  'prometheus-config': flag(
+    '',
+    'YAML file with servers that need credentials, TLS, limits or an enforced namespace, and with allowed URLs; its servers win over --prometheus-servers.',
+    text,
   ),
   'sync-period': flag('60s', 'Time between two looks at each DemandForecast, from 5s to 5m.', parseRange(5, 300)),
   'shutdown-delay': flag('15s', 'Time to stay up, unready, after SIGTERM, from 0s to 60s.', parseRange(0, 60)),
@@ -126,6 +135,7 @@ export function parseConfig(
     tlsCertFile: value('tls-cert-file') || undefined,
     tlsKeyFile: value('tls-key-file') || undefined,
     prometheusServers: value('prometheus-servers'),
+    prometheusConfigFile: value('prometheus-config') || undefined,
     syncPeriodSeconds: value('sync-period'),
     shutdownDelaySeconds: value('shutdown-delay'),
     logLevel: value('log-level'),
@@ -183,26 +193,22 @@ function parseRange(min: number, max: number) {
   };
 }
 
-function parseServers(given: string, where: string): Map<string, string> {
+/**
+ * Prometheus servers by name: `NAME=URL[,NAME=URL…]`.
+ * @throws HeadstartError InvalidInput, naming `where`
+ */
+export function parseServers(list: string, where: string): Map<string, string> {
   const servers = new Map<string, string>();
-  for (const entry of given.split(',').map((part) => part.trim())) {
-    const [, name, url] = /^([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)=(.+)$/.exec(entry) ?? [];
-    if (name === undefined || url === undefined) {
-      throw invalidInput(where, entry, 'NAME=URL with a lower-case name, such as default=http://prometheus:9090');
+  for (const entry of list.split(',').map((part) => part.trim())) {
+    const [name = '', ...rest] = entry.split('=');
+    const url = rest.join('=');
+    if (!isServerName(name) || url === '') {
+      // What has no name in front may be a URL, and hold a password.
+      const given = /^[\w.-]*$/.test(name) ? name : 'an entry without a name';
+      throw invalidInput(where, given, 'NAME=URL with a lower-case name, such as default=http://prometheus:9090');
     }
-    if (servers.has(name)) throw invalidInput(where, entry, `each name once; ${name} is there twice`);
-    servers.set(name, parseUrl(url, where));
+    if (servers.has(name)) throw invalidInput(where, name, 'each name once');
+    servers.set(name, parseServerUrl(url, `${where}: ${name}`));
   }
   return servers;
-}
-
-function parseUrl(given: string, where: string): string {
-  const url = URL.parse(given);
-  if (url === null || !['http:', 'https:'].includes(url.protocol)) {
-    throw invalidInput(where, given, 'an http:// or https:// URL');
-  }
-  if (url.username !== '' || url.password !== '') {
-    throw new Error(`${where}: credentials do not belong in the URL of ${url.host}`);
-  }
-  return url.href.replace(/\/$/, '');
 }

@@ -1,18 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { errorMessage } from './base/errors.ts';
+import { help } from './cli/help.ts';
 import { readVersion } from './cli/version.ts';
-
-const help = `headstart: predictive scaling for Kubernetes.
-
-Usage: headstart COMMAND [flags]
-
-Commands:
-  serve       run in a cluster: the external metrics API, the forecaster, or both
-  forecast    forecast a series from a CSV file or from Prometheus, without a cluster
-  version     print the version
-
-"headstart COMMAND --help" explains a command. Exit codes: 0 done, 1 failed, 2 wrong arguments.
-`;
 
 type Command = (argv: readonly string[]) => Promise<number>;
 
@@ -20,6 +9,7 @@ type Command = (argv: readonly string[]) => Promise<number>;
 const commands: Readonly<Record<string, Command>> = {
   serve: async (argv) => (await import('./cli/serve.ts')).runServe(argv, process.env),
   forecast: async (argv) => (await import('./cli/forecast.ts')).runForecast(argv, process),
+  doctor: async (argv) => (await import('./cli/doctor.ts')).runDoctor(argv, process),
   version: async () => print(`headstart ${await readVersion()}\n`),
   help: () => Promise.resolve(print(help)),
 };

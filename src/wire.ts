@@ -30,10 +30,12 @@ import { createOperationsServer } from './server/operations.ts';
 import type { ReadinessCheck } from './server/probes.ts';
 import { createRequestHeaderSource } from './server/request-header-source.ts';
 import { createServer } from './server/server.ts';
+import type { PrometheusSettings } from './sources/metrics/prometheus-settings.ts';
 
 /** What a process is made from. */
 interface Parts {
   readonly config: Config;
+  readonly prometheus: PrometheusSettings;
   readonly logger: Logger;
   readonly version: string;
 }
@@ -234,27 +236,16 @@ async function createForecasterRole(shared: Shared): Promise<Role> {
 
 async function createController(shared: Shared, hpas: Reflector<HorizontalPodAutoscaler & KubeObject>) {
   const { createForecastController } = await import('./controllers/forecast/reconcile.ts');
-  const { createPrometheusSource } = await import('./sources/metrics/prometheus.ts');
-  const { client, config, forecasts, logger, metrics } = shared;
-  const sources = new Map(
-    [...config.prometheusServers].map(([server, url]) => [
-      server,
-      createPrometheusSource({
-        url,
-        clock,
-        random,
-        onRequest: (call) => metrics.sourceRequest({ ...call, server }),
-      }),
-    ]),
-  );
+  const { createPrometheusServers } = await import('./sources/metrics/prometheus-servers.ts');
+  const { client, config, forecasts, logger, metrics, prometheus } = shared;
+  const servers = createPrometheusServers(prometheus, { clock, random, onRequest: metrics.sourceRequest });
   return createForecastController({
     client,
     clock,
     random,
     forecasts: forecasts.store,
     hpas: hpas.store,
-    source: (serverRef) => sources.get(serverRef),
-    serverNames: [...sources.keys()],
+    servers,
     recorder: createRecorder(shared, 'headstart.dev/forecaster'),
     intervalSeconds: config.syncPeriodSeconds,
     onProblem: ({ error, ...forecast }) => warn(logger.child(forecast), 'reading for a forecast', error),

@@ -3,14 +3,16 @@
 //
 //   npm run bench -- [--forecasts 1000] [--rounds 5] [--seconds 5] [--out docs/benchmarks.md]
 import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { startMetricsRole } from '../../src/testing/metrics-server.ts';
 import type { MetricsServer } from '../../src/testing/metrics-server.ts';
+import { requireEqualAnswers, writeAnswers } from './answers.ts';
 import { cpuSeconds, createLoad, residentMiB } from './load.ts';
 import { render } from './report.ts';
 import type { Measured, Results } from './report.ts';
-import { aggregatedTarget, createForecasts, createStage, directTarget, route } from './stage.ts';
+import { aggregatedTarget, createForecasts, createStage, directTarget, readForecasts, route } from './stage.ts';
 import type { Stage } from './stage.ts';
 import { measureWrites } from './writes.ts';
 
@@ -29,6 +31,8 @@ const seconds = positive('seconds');
 const connections = 10;
 /** Far below what either server can do, and above what an HPA controller asks for (20 a second). */
 const pacePerSecond = 100;
+/** Of so many metrics the answers of both servers are compared. */
+const comparedAnswers = 50;
 
 type Start = () => Promise<MetricsServer>;
 
@@ -71,7 +75,7 @@ async function measureRound(stage: Stage, server: MetricsServer, into: Measured)
   const paced = await direct.pace(pacePerSecond, seconds);
   await direct.close();
   await route(stage, server);
-  const aggregated = createLoad(aggregatedTarget(stage, server, forecasts), connections);
+  const aggregated = createLoad(aggregatedTarget(stage, forecasts), connections);
   // The first requests to a server make connections.
   await aggregated.pace(pacePerSecond, 1);
   const through = await aggregated.pace(pacePerSecond, seconds);
@@ -94,12 +98,22 @@ function nothingYet(): Measured {
   return { ...lists, ...starts, throughPerSecond: [], failures: 0 };
 }
 
+/** Before and after the rounds: what they measured was one thing. */
+async function compareAnswers(stage: Stage, servers: readonly (readonly [Measured, MetricsServer])[]): Promise<void> {
+  log(`comparing answers of both, ${comparedAnswers} requests`);
+  const [one, other] = servers.map(([, server]) => directTarget(stage, server, forecasts));
+  if (one === undefined || other === undefined) throw new Error('two servers are to be compared');
+  await requireEqualAnswers([one, other], comparedAnswers, forecasts);
+}
+
 async function measure(stage: Stage): Promise<Results> {
   const headstart = nothingYet();
   const reference = nothingYet();
+  const metricsFile = join(stage.group.dir, 'metrics.json');
+  await writeAnswers([], metricsFile);
   const starts: [Measured, Start][] = [
     [headstart, async () => await startMetricsRole(stage.cluster, stage.group, stage)],
-    [reference, async () => await stage.reference.start(stage.group)],
+    [reference, async () => await stage.reference.start(stage.group, metricsFile)],
   ];
   log('start-up, no DemandForecasts');
   for (const [into, start] of starts) {
@@ -111,6 +125,7 @@ async function measure(stage: Stage): Promise<Results> {
   log(`forecaster, ${forecasts} DemandForecasts`);
   await createForecasts(stage, forecasts);
   const writes = await measureWrites(stage, forecasts, log);
+  await writeAnswers(await readForecasts(stage), metricsFile);
   log(`start-up, ${forecasts} DemandForecasts`);
   const servers: [Measured, MetricsServer][] = [];
   for (const [into, start] of starts) {
@@ -119,6 +134,7 @@ async function measure(stage: Stage): Promise<Results> {
     into.residentFull.push(...rss);
     servers.push([into, server]);
   }
+  await compareAnswers(stage, servers);
   log('warming up');
   for (const [, server] of servers) {
     const load = createLoad(directTarget(stage, server, forecasts), connections);
@@ -132,6 +148,7 @@ async function measure(stage: Stage): Promise<Results> {
       await measureRound(stage, server, into);
     }
   }
+  await compareAnswers(stage, servers);
   return { headstart, reference, writes, forecasts, rounds, seconds, connections, pacePerSecond };
 }
 

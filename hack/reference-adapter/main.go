@@ -2,7 +2,8 @@
 
 // Command reference-adapter is the test adapter of sigs.k8s.io/custom-metrics-apiserver (test-adapter/main.go) with its
 // provider of external metrics as it is, but without the plain HTTP endpoint for writing custom metrics: that one is
-// always on port 8080, on every address, so that two runs on a machine could not overlap.
+// always on port 8080, on every address, so that two runs on a machine could not overlap. With --external-metrics-file
+// it answers from that file instead of the three external metrics that are built into the test adapter.
 package main
 
 import (
@@ -23,6 +24,7 @@ func main() {
 	defer logs.FlushLogs()
 
 	adapter := &basecmd.AdapterBase{Name: "test-adapter"}
+	metricsFile := adapter.Flags().String("external-metrics-file", "", "serve the external metrics of this JSON file")
 	logs.AddFlags(adapter.Flags())
 	if err := adapter.Flags().Parse(os.Args); err != nil {
 		klog.Fatalf("unable to parse flags: %v", err)
@@ -37,6 +39,13 @@ func main() {
 	}
 	provider, _ := fakeprov.NewFakeProvider(client, mapper)
 	adapter.WithExternalMetrics(provider)
+	if *metricsFile != "" {
+		fromFile, err := newFileProvider(*metricsFile)
+		if err != nil {
+			klog.Fatal(err)
+		}
+		adapter.WithExternalMetrics(fromFile)
+	}
 	if err := metrics.RegisterMetrics(legacyregistry.Register); err != nil {
 		klog.Fatalf("unable to register metrics: %v", err)
 	}

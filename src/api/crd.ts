@@ -40,7 +40,7 @@ export function customResourceDefinition(description: CrdDescription, schema: TS
           name: 'v1alpha1',
           served: true,
           storage: true,
-          subresources: { status: {} },
+          ...('status' in openAPIV3Schema.properties ? { subresources: { status: {} } } : {}),
           additionalPrinterColumns: columns,
           schema: { openAPIV3Schema },
         },

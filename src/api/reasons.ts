@@ -23,6 +23,13 @@ export const reasons = {
     'BadResponse',
     'StaleData',
     'UnknownServer',
+    'URLNotAllowed',
+    'SecretNotFound',
+    'SecretUnreadable',
+    'SecretInvalid',
+    'SourceUnauthorized',
+    'QueryNotAllowed',
+    'PerPodAverage',
   ],
   /** Can demand be forecast at all? */
   Forecastable: ['ModelFitted', 'TooLittleHistory', 'CannotFit', 'NoHistory', 'InvalidTimeZone'],

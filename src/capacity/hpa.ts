@@ -163,15 +163,20 @@ function isEmpty(selector: LabelSelector | undefined): boolean {
   return requirements(selector).length === 0;
 }
 
-/** True when the selector can match one name only. */
 function isPinned(selector: LabelSelector | undefined): boolean {
-  return requirements(selector).some(
-    ({ key, operator, values }) => key === forecastLabel && operator === 'In' && values?.length === 1,
-  );
+  return pinnedForecast(selector) !== undefined;
 }
 
-/** Does the selector match the only label that there is? */
-function selects(selector: LabelSelector | undefined, name: string): boolean {
+/** The only name that the selector can match; undefined when it can match several, or all. */
+export function pinnedForecast(selector: LabelSelector | undefined): string | undefined {
+  const pin = requirements(selector).find(
+    ({ key, operator, values }) => key === forecastLabel && operator === 'In' && values?.length === 1,
+  );
+  return pin?.values?.[0];
+}
+
+/** Does the selector match a forecast of this name, whose only label is the name? */
+export function selects(selector: LabelSelector | undefined, name: string): boolean {
   return requirements(selector).every(({ key, operator, values = [] }) => {
     const isKey = key === forecastLabel;
     switch (operator) {

@@ -8,6 +8,7 @@ import { HeadstartError } from '../base/errors.ts';
 import type { Sample } from '../series/time-series.ts';
 import type { MetricSource, RangeRequest } from '../sources/metrics/metric-source.ts';
 import { demandSeries, monday, samplesOf } from '../testing/demand.ts';
+import { fromOutside, fromOutsideMs } from '../testing/fuzz.ts';
 import { parseForecastCommand } from './forecast-options.ts';
 import { runForecast } from './forecast.ts';
 import type { ForecastPorts } from './forecast.ts';
@@ -282,15 +283,28 @@ describe('what is refused', () => {
     expect([code, stderr]).toEqual([1, 'headstart forecast: stdin: got 1 samples, want at least 2\n']);
   });
 
-  test('any words give a command or one message', () => {
-    const flag = fc.constantFrom('--input', '--origins', '--origin', '--step', '--quantiles', '--time-zone', '--model');
-    const word = fc.oneof(flag, fc.string(), fc.constantFrom('0/60/1m', '0.5', 'UTC', '-', '5m'));
-    fc.assert(
-      fc.property(fc.array(word, { maxLength: 6 }), (argv) => {
-        expect(outcome(argv)).toMatch(/^(help|command|InvalidInput)$/);
-      }),
-    );
-  });
+  test(
+    'any words give a command or one message',
+    () => {
+      const flag = fc.constantFrom(
+        '--input',
+        '--origins',
+        '--origin',
+        '--step',
+        '--quantiles',
+        '--time-zone',
+        '--model',
+      );
+      const word = fc.oneof(flag, fc.string(), fc.constantFrom('0/60/1m', '0.5', 'UTC', '-', '5m'));
+      fc.assert(
+        fc.property(fc.array(word, { maxLength: 6 }), (argv) => {
+          expect(outcome(argv)).toMatch(/^(help|command|InvalidInput)$/);
+        }),
+        fromOutside,
+      );
+    },
+    fromOutsideMs,
+  );
 });
 
 function outcome(argv: readonly string[]): string {

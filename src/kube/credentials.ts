@@ -5,7 +5,7 @@ import { Agent, ProxyAgent } from 'undici';
 import type { Dispatcher } from 'undici';
 import { HeadstartError, invalidInput } from '../base/errors.ts';
 import { loadClusterAccess } from './kubeconfig.ts';
-import type { ClusterAccess, Material, UserCredentials } from './kubeconfig.ts';
+import type { AccessOptions, ClusterAccess, Material, UserCredentials } from './kubeconfig.ts';
 
 /** What a request needs to reach the apiserver now. */
 interface Connection {
@@ -24,11 +24,7 @@ export interface Credentials {
 }
 
 /** Where to look for credentials. */
-export interface CredentialsOptions {
-  /** A path, or several as in KUBECONFIG; else where kubectl and a pod find them. */
-  readonly kubeconfig: string | undefined;
-  /** The apiserver as pods reach it. */
-  readonly inCluster: string;
+export interface CredentialsOptions extends AccessOptions {
   /** A clock that is never set back. */
   readonly monotonicMs: () => number;
 }
@@ -51,8 +47,8 @@ const keepAlive = { keepAlive: true, keepAliveInitialDelay: 30_000 };
  * Credentials from a kubeconfig, else from where kubectl and a pod find them.
  * @throws HeadstartError InvalidInput when there is no usable configuration
  */
-export function createCredentials({ kubeconfig, inCluster, monotonicMs }: CredentialsOptions): Credentials {
-  let access = loadClusterAccess(kubeconfig, inCluster);
+export function createCredentials({ monotonicMs, ...where }: CredentialsOptions): Credentials {
+  let access = loadClusterAccess(where);
   let shows = createShows(access.user);
   let readAtMs = monotonicMs();
   let agent: { readonly key: string; readonly dispatcher: Dispatcher } | undefined;
@@ -61,7 +57,7 @@ export function createCredentials({ kubeconfig, inCluster, monotonicMs }: Creden
 
   const read = async (reload: boolean): Promise<Connection> => {
     if (reload) {
-      access = loadClusterAccess(kubeconfig, inCluster);
+      access = loadClusterAccess(where);
       shows = createShows(access.user);
     }
     const { headers, ...shown } = await shows();

@@ -27,6 +27,8 @@ export interface KubeRequestObservation {
 export interface KubeClientOptions {
   /** Path of a kubeconfig, or several as in KUBECONFIG; else the default places, then the pod's service account. */
   readonly kubeconfig?: string | undefined;
+  /** A context of the kubeconfig; its current-context when left out. */
+  readonly context?: string | undefined;
   /** The apiserver as a pod with a service account reaches it; by its Service's name when left out. */
   readonly inClusterServer?: string | undefined;
   /** For a whole call, its retries included; 10 s when left out. A request may name its own. */
@@ -39,7 +41,8 @@ export interface KubeClientOptions {
   readonly onRequest?: (observation: KubeRequestObservation) => void;
 }
 
-interface Exchange extends Required<Omit<KubeClientOptions, 'kubeconfig' | 'inClusterServer' | 'onRequest'>> {
+interface Exchange
+  extends Required<Omit<KubeClientOptions, 'kubeconfig' | 'context' | 'inClusterServer' | 'onRequest'>> {
   readonly credentials: Credentials;
   readonly onRequest: (observation: KubeRequestObservation) => void;
 }
@@ -58,6 +61,7 @@ export function createKubeClient(options: KubeClientOptions = {}): KubeClient {
   const exchange: Exchange = {
     credentials: createCredentials({
       kubeconfig: options.kubeconfig,
+      context: options.context,
       inCluster: options.inClusterServer ?? 'https://kubernetes.default.svc',
       monotonicMs: () => performance.now(),
     }),

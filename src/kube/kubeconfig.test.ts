@@ -28,7 +28,8 @@ async function write(name: string, cluster: object, user: object): Promise<strin
 }
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
-const load = (path: string) => loadClusterAccess(path, 'https://kubernetes.default.svc');
+const load = (kubeconfig: string, context?: string) =>
+  loadClusterAccess({ kubeconfig, context, inCluster: 'https://kubernetes.default.svc' });
 
 /** The server, or the code of the refusal. */
 function outcome(path: string): string {
@@ -77,6 +78,18 @@ describe('a kubeconfig', () => {
     const path = join(dir, 'other');
     await writeFile(path, text);
     expect(() => load(path)).toThrow('other", want a kubeconfig in YAML or JSON');
+  });
+  test('a context is chosen by its name; one that is not there is refused with the names that are', async () => {
+    const path = join(dir, 'contexts');
+    const config = {
+      clusters: ['a', 'b'].map((name) => ({ name, cluster: { server: `https://${name}` } })),
+      contexts: ['a', 'b'].map((name) => ({ name, context: { cluster: name } })),
+      'current-context': 'a',
+    };
+    await writeFile(path, JSON.stringify(config));
+    expect(load(path).server).toBe('https://a');
+    expect(load(path, 'b').server).toBe('https://b');
+    expect(() => load(path, 'c')).toThrow('kubeconfig: context: got "c", want one of a, b');
   });
   test('whatever it holds, it is read or refused as InvalidInput', async () => {
     const path = join(dir, 'any');

@@ -44,23 +44,39 @@ interface Entries {
 const accountDirectory = '/var/run/secrets/kubernetes.io/serviceaccount';
 const fileFields = ['certificate-authority', 'client-certificate', 'client-key', 'tokenFile'];
 
+/** Where to look for an access. */
+export interface AccessOptions {
+  /** A path, or several as in KUBECONFIG; else where kubectl and a pod find it. */
+  readonly kubeconfig: string | undefined;
+  /** In place of the kubeconfig's own current-context. */
+  readonly context?: string | undefined;
+  /** The apiserver as pods reach it. */
+  readonly inCluster: string;
+}
+
 /**
- * The access that a kubeconfig gives (a path, or several as in KUBECONFIG); without one, that of `~/.kube/config`, then
- * that of the pod's service account at `inCluster`. Of two entries with one name the first holds, as with kubectl.
+ * The access that a kubeconfig gives; without one, that of `~/.kube/config`, then that of the pod's service account at
+ * `inCluster`. Of two entries with one name the first holds, as with kubectl.
  * @throws HeadstartError InvalidInput when there is none, without a word of what stands in the file
  */
-export function loadClusterAccess(kubeconfig: string | undefined, inCluster: string): ClusterAccess {
+export function loadClusterAccess({ kubeconfig, context, inCluster }: AccessOptions): ClusterAccess {
   const standard = join(homedir(), '.kube', 'config');
-  if (kubeconfig === undefined && !existsSync(standard)) return serviceAccountAccess(inCluster);
+  if (kubeconfig === undefined && context === undefined && !existsSync(standard)) {
+    return serviceAccountAccess(inCluster);
+  }
   const paths = (kubeconfig ?? standard).split(delimiter).filter((path) => path !== '');
   const entries = paths.map(readEntries);
   const where = kubeconfig === undefined ? 'kubeconfig' : `kubeconfig ${kubeconfig}`;
+  const contexts = firstOf(entries.map((entry) => entry.contexts));
+  if (context !== undefined && !contexts.has(context)) {
+    throw invalidInput('kubeconfig: context', context, `one of ${[...contexts.keys()].join(', ')}`);
+  }
   return describeAccess(
     {
       clusters: firstOf(entries.map(({ clusters }) => clusters)),
       users: firstOf(entries.map(({ users }) => users)),
-      contexts: firstOf(entries.map(({ contexts }) => contexts)),
-      currentContext: entries.find(({ currentContext }) => currentContext !== undefined)?.currentContext,
+      contexts,
+      currentContext: context ?? entries.find(({ currentContext }) => currentContext !== undefined)?.currentContext,
     },
     where,
   );

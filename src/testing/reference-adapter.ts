@@ -17,7 +17,8 @@ export const referenceMetric = { metric: 'my-external-metric', label: 'foo', val
 
 /** The reference, allowed to do what a delegating extension server must; it may be started, and again once it is gone. */
 export interface ReferenceAdapter {
-  start(group: ProcessGroup): Promise<MetricsServer>;
+  /** With a file, it serves the external metrics in it (hack/reference-adapter/metrics_file.go) and not the built-in ones. */
+  start(group: ProcessGroup, metricsFile?: string): Promise<MetricsServer>;
 }
 
 /** Builds the Go test adapter where the cache does not have it, and gives it a ServiceAccount and a certificate. */
@@ -45,9 +46,10 @@ export async function installReferenceAdapter(
     `--authorization-kubeconfig=${kubeconfig}`,
   ];
   return {
-    start: async (group) => {
+    start: async (group, metricsFile) => {
       const startMs = performance.now();
-      const process = await group.start({ name, command, args });
+      const fromFile = metricsFile === undefined ? [] : [`--external-metrics-file=${metricsFile}`];
+      const process = await group.start({ name, command, args: [...args, ...fromFile] });
       const server = { name, port, serverName, caPem: authority.certPem, process };
       await whenReady(server);
       return { ...server, readyMs: performance.now() - startMs };

@@ -18,26 +18,88 @@ const scaleTargetRef = Type.Object(
   { description: 'The workload whose demand is forecast; the same reference as in the HPA.' },
 );
 
+/** Ready-made queries that `preset` may name; docs/reference/presets.md has them. */
+export const presetNames = ['cpu', 'memory', 'network', 'disk-io', 'ingress-nginx', 'istio', 'http'] as const;
+
+const objectName = (description: string) =>
+  Type.String({ minLength: 1, maxLength: 253, pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$', description });
+
 const prometheus = Type.Object(
   {
-    query: Type.String({
-      minLength: 1,
-      maxLength: 4096,
-      description: 'PromQL that gives one series: the total demand of the target, not an average per pod.',
-    }),
+    query: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 4096,
+        description: 'PromQL that gives one series: the total demand of the target, not an average per pod.',
+      }),
+    ),
+    preset: Type.Optional(oneOf(presetNames, { description: 'A ready-made query for the target, in place of query.' })),
+    service: Type.Optional(
+      objectName('Service in front of the target, for presets that count requests by Service; default its name.'),
+    ),
     serverRef: Type.String({
       default: 'default',
       maxLength: 63,
       description: "Name of a Prometheus server in Headstart's configuration.",
     }),
+    url: Type.Optional(
+      Type.String({
+        maxLength: 2048,
+        pattern: '^https?://[^\\s@?#%\\\\]+$',
+        description:
+          "A Prometheus server of one's own, in place of serverRef; Headstart's configuration must allow it.",
+      }),
+    ),
+    secretRef: Type.Optional(
+      Type.Object(
+        { name: objectName('Name of the Secret.') },
+        {
+          description:
+            'Secret of type headstart.dev/prometheus in the same namespace; its key url names where it may be sent.',
+        },
+      ),
+    ),
   },
-  { description: 'Demand from Prometheus.' },
+  {
+    description: 'Demand from Prometheus.',
+    ...cel(
+      {
+        rule: 'has(self.query) != has(self.preset)',
+        message: 'exactly one of query and preset must be given',
+      },
+      {
+        rule: "!has(self.url) || self.serverRef == 'default'",
+        message: 'url and serverRef cannot both be given',
+      },
+      {
+        rule: "!has(self.service) || (has(self.preset) && self.preset == 'ingress-nginx')",
+        message: 'service is for preset ingress-nginx',
+        fieldPath: '.service',
+      },
+    ),
+  },
+);
+
+const resource = Type.Object(
+  { name: oneOf(['cpu', 'memory'], { description: 'cpu (cores) or memory (bytes).' }) },
+  { description: "What the target's pods use in all, from metrics.k8s.io (metrics-server)." },
+);
+
+const source = Type.Object(
+  { prometheus: Type.Optional(prometheus), resource: Type.Optional(resource) },
+  {
+    description: 'Where demand is read.',
+    ...cel({
+      rule: 'has(self.prometheus) != has(self.resource)',
+      message: 'exactly one of prometheus and resource must be given',
+    }),
+  },
 );
 
 const spec = Type.Object(
   {
     scaleTargetRef,
-    source: Type.Object({ prometheus }, { description: 'Where demand is read.' }),
+    source,
     capacityPerReplica: quantity({
       description: 'Demand that one ready replica carries, in the unit of the query.',
       ...cel({

@@ -72,6 +72,7 @@ function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
     outlook: issued(),
     history: { haveSeconds: 14 * 86_400, needSeconds: 7200, lastTimestamp: minute },
     historyFailure: undefined,
+    perPod: { isPerPod: false, changes: 0 },
     isStatusCurrent: true,
     ...changes,
   };
@@ -136,6 +137,11 @@ describe('what each condition says', () => {
       'demand of 0 is a demand',
       { demand: { kind: 'sample', sample: { timestamp: now, value: 0 } } },
       ['Observed', 'True', 'DemandObserved', /^demand is read/],
+    ],
+    [
+      'demand that moved against the number of pods',
+      { perPod: { isPerPod: true, changes: 12 } },
+      ['Observed', 'False', 'PerPodAverage', /^in the last 12 changes of the number of pods/],
     ],
     ['the query gives nothing', { demand: { kind: 'none' } }, ['Observed', 'False', 'NoData', /no data/]],
     [

@@ -8,6 +8,7 @@ import { formatDuration, parseDurationSeconds } from '../../base/duration.ts';
 import { findHpa } from '../../capacity/hpa.ts';
 import { formatRfc3339, parseTimestamp } from '../../series/rfc3339.ts';
 import type { Sample } from '../../series/time-series.ts';
+import { sourceName } from './demand-source.ts';
 import { maxDemand, renderForecasted, renderHpa, renderLead, renderObserved } from './render.ts';
 import type { Outlook, Snapshot } from './snapshot.ts';
 
@@ -41,7 +42,7 @@ export function decide(given: Snapshot, now: number): Decision {
   const hpa = findHpa(forecast, snapshot.hpas);
   const observed = judgeObserved(snapshot, now);
   const forecastable = judgeForecastable(snapshot);
-  const mayForecast = target.status !== 'False';
+  const mayForecast = target.status !== 'False' && !snapshot.perPod.isPerPod;
   const numbers = renderForecasted(snapshot, standing, { now, mayForecast });
   const data = {
     ...renderObserved(observed.sample, standing),
@@ -55,7 +56,14 @@ export function decide(given: Snapshot, now: number): Decision {
     observed.draft,
     ...forecastable,
     ...judgeCalibrated(snapshot.outlook),
-    judgePublishing({ forecast, status: data, target, forecastable: forecastable[0], now }),
+    judgePublishing({
+      forecast,
+      status: data,
+      target,
+      forecastable: forecastable[0],
+      isPerPod: snapshot.perPod.isPerPod,
+      now,
+    }),
   ];
   const before = forecast.status?.conditions ?? [];
   const at = { observedGeneration: forecast.metadata.generation, now: formatRfc3339(now) };
@@ -118,19 +126,23 @@ interface ObservedJudgement {
   readonly sample?: Sample;
 }
 
-function judgeObserved({ forecast, demand }: Snapshot, now: number): ObservedJudgement {
-  const { serverRef } = forecast.spec.source.prometheus;
+function judgeObserved({ forecast, demand, perPod }: Snapshot, now: number): ObservedJudgement {
   const no = (reason: Reason<'Observed'>, message: string): ObservedJudgement => ({
     draft: draft('Observed', 'False', reason, message),
   });
+  if (perPod.isPerPod && demand.kind === 'sample') return no('PerPodAverage', perPodMessage(perPod.changes));
   switch (demand.kind) {
     case 'failed':
       return no(demand.reason, demand.message);
     case 'none':
-      return no('NoData', `no data: the query gives nothing on server ${JSON.stringify(serverRef)}`);
+      return no('NoData', `no data: the query gives nothing on ${sourceName(forecast.spec)}`);
     case 'sample':
       return judgeSample(demand.sample, forecast, { now, no });
   }
+}
+
+function perPodMessage(changes: number): string {
+  return `in the last ${changes} changes of the number of pods demand moved against it in proportion: this is an average per pod; want the total, such as sum(…)`;
 }
 
 function judgeSample(
@@ -147,9 +159,8 @@ function judgeSample(
     const message = `the newest sample is of ${time}, older than staleAfter ${spec.staleAfter}`;
     return { draft: draft('Observed', 'False', 'StaleData', message), sample };
   }
-  const { serverRef } = spec.source.prometheus;
   // The number is in status.observed; here it would make every loop write the conditions.
-  const message = `demand is read from server ${JSON.stringify(serverRef)}, no older than staleAfter ${spec.staleAfter}`;
+  const message = `demand is read from ${sourceName(spec)}, no older than staleAfter ${spec.staleAfter}`;
   return { draft: draft('Observed', 'True', 'DemandObserved', message), sample };
 }
 
@@ -207,6 +218,7 @@ interface PublishingInput {
   readonly status: Pick<DemandForecastStatus, 'observed' | 'forecast'>;
   readonly target: ConditionDraft<'TargetReady'>;
   readonly forecastable: ConditionDraft<'Forecastable'> | undefined;
+  readonly isPerPod: boolean;
   readonly now: number;
 }
 
@@ -240,8 +252,9 @@ function isUsable(curve: NonNullable<DemandForecastStatus['forecast']>, now: num
   return Math.abs(ageSeconds) <= maxForecastAgeSeconds && index >= 0 && index < curve.values.length;
 }
 
-function whyNoForecast({ status, target, forecastable }: PublishingInput): string {
+function whyNoForecast({ status, target, forecastable, isPerPod }: PublishingInput): string {
   if (target.status === 'False') return target.message;
+  if (isPerPod) return 'demand is an average per pod';
   if (forecastable?.status === 'False') return forecastable.message;
   return status.forecast === undefined
     ? 'there is no forecast'

@@ -15,7 +15,8 @@ import { createKubeClient } from '../../kube/http-client.ts';
 import { resourcePath } from '../../kube/paths.ts';
 import { createEventRecorder } from '../../kube/recorder.ts';
 import { createReflector } from '../../kube/reflector.ts';
-import { createPrometheusSource } from '../../sources/metrics/prometheus.ts';
+import { createPrometheusServers } from '../../sources/metrics/prometheus-servers.ts';
+import { plainServer } from '../../sources/metrics/prometheus-settings.ts';
 import { startControlPlane } from '../../testing/control-plane.ts';
 import type { ControlPlane } from '../../testing/control-plane.ts';
 import { waitUntil } from '../../testing/process.ts';
@@ -138,13 +139,12 @@ async function startController(): Promise<void> {
     onChange: (change) => controller.changed(change),
     onError,
   });
-  const source = createPrometheusSource({ url: prometheus.url, clock: systemClock, random: Math.random });
+  const settings = { servers: new Map([['default', plainServer(prometheus.url)]]), allowedUrls: [] };
   const controller = createForecastController({
     ...common,
     forecasts: forecasts.store,
     hpas: hpas.store,
-    source: (name) => (name === 'default' ? source : undefined),
-    serverNames: ['default'],
+    servers: createPrometheusServers(settings, { ...common, onRequest: () => undefined }),
     recorder: createEventRecorder({
       ...common,
       reportingController: 'headstart.dev/forecaster',

@@ -10,8 +10,12 @@ import { linkSignal } from '../../kube/deadline.ts';
 import { resourcePath } from '../../kube/paths.ts';
 import type { ObjectStore } from '../../kube/store.ts';
 import { isTimeZone } from '../../series/calendar.ts';
-import type { MetricSource } from '../../sources/metrics/metric-source.ts';
-import { readDemand } from './read-demand.ts';
+import type { PrometheusServers } from '../../sources/metrics/prometheus-servers.ts';
+import { sourceName } from './demand-source.ts';
+import { openPrometheus } from './open-source.ts';
+import type { OpenedSource } from './open-source.ts';
+import type { UsageRegistry } from './resource-source.ts';
+import { readDemand, refusedDemand } from './read-demand.ts';
 import type { DemandRead, HistoryPlan } from './read-demand.ts';
 import type { TargetReading } from './snapshot.ts';
 
@@ -21,10 +25,9 @@ export interface GatherContext {
   readonly clock: Clock;
   readonly forecasts: ObjectStore<DemandForecast>;
   readonly hpas: ObjectStore<HorizontalPodAutoscaler & KubeObject>;
-  /** The server that serverRef names; undefined when the configuration does not have it. */
-  readonly source: (serverRef: string) => MetricSource | undefined;
-  /** The names that serverRef may take, for messages. */
-  readonly serverNames: readonly string[];
+  /** Where demand may be read. */
+  readonly servers: PrometheusServers;
+  readonly usage: UsageRegistry;
   /** For everything that is read from the source for one forecast, its retries included; 40 s when left out. */
   readonly sourceTimeoutMs?: number;
   /** Told of what could not be read and has no condition. */
@@ -42,6 +45,8 @@ export interface Gathered extends DemandRead {
   readonly target: TargetReading;
   /** Undefined when they were not asked for, or could not be read. */
   readonly pods: readonly PodStart[] | undefined;
+  /** Ready pods of the target; undefined when it could not be read. */
+  readonly readyReplicas: number | undefined;
 }
 
 const plurals = { Deployment: 'deployments', StatefulSet: 'statefulsets' } as const;
@@ -58,27 +63,38 @@ export async function gather(
   { plan, signal }: { readonly plan: HistoryPlan; readonly signal: AbortSignal },
 ): Promise<Gathered> {
   const { namespace } = forecast.metadata;
+  const reading = readTarget(context, forecast, signal);
   const [workload, read] = await Promise.all([
-    readTarget(context, forecast, signal),
-    readDemandInTime(context, forecast, { plan, signal }),
+    reading,
+    readDemandInTime(context, forecast, { plan, signal, target: async () => await reading }),
   ]);
+  const { selector: _selector, ...target } = workload;
   return {
     ...read,
-    ...workload,
+    ...target,
     forecasts: context.forecasts.list(namespace),
     hpas: context.hpas.list(namespace),
   };
 }
 
+type TargetRead = Pick<Gathered, 'target' | 'pods' | 'readyReplicas'> & {
+  readonly selector: LabelSelector | undefined;
+};
+
 async function readDemandInTime(
   context: GatherContext,
-  { spec }: DemandForecast,
-  { plan, signal }: { readonly plan: HistoryPlan; readonly signal: AbortSignal },
+  forecast: DemandForecast,
+  {
+    plan,
+    signal,
+    target,
+  }: { readonly plan: HistoryPlan; readonly signal: AbortSignal; readonly target: () => Promise<TargetRead> },
 ): Promise<DemandRead> {
   const { clock, sourceTimeoutMs = 40_000 } = context;
-  const { query, serverRef } = spec.source.prometheus;
-  const source = context.source(serverRef);
-  if (source === undefined) return unknownServer(serverRef, context.serverNames);
+  const { spec } = forecast;
+  const opened = await open(context, forecast, { signal, target });
+  if (opened.kind === 'refused') return refusedDemand(opened.reason, opened.message);
+  const { source, query } = opened;
   // Without a time zone nothing is learnt from it.
   const window = isTimeZone(spec.timeZone) ? spec.history.window : spec.staleAfter;
   const windowSeconds = parseDurationSeconds(window, 'spec.history.window');
@@ -89,33 +105,43 @@ async function readDemandInTime(
   clock.sleep(sourceTimeoutMs, timer.signal).then(expire, () => undefined);
   try {
     const now = clock.nowMs() / 1000;
-    return await readDemand(source, { query, serverRef, windowSeconds, plan }, { now, signal: link.signal });
+    const from = sourceName(spec);
+    return await readDemand(source, { query, from, windowSeconds, plan }, { now, signal: link.signal });
   } finally {
     timer.abort();
     link.unlink();
   }
 }
 
-function unknownServer(serverRef: string, names: readonly string[]): DemandRead {
-  const message = `source.prometheus.serverRef: got ${JSON.stringify(serverRef)}, want one of ${names.join(', ')}`;
-  return {
-    demand: { kind: 'failed', reason: 'UnknownServer', message },
-    samples: [],
-    readUntil: undefined,
-    historyFailure: message,
-    isHistoryRefused: false,
-  };
+async function open(
+  context: GatherContext,
+  forecast: DemandForecast,
+  { signal, target }: { readonly signal: AbortSignal; readonly target: () => Promise<TargetRead> },
+): Promise<OpenedSource> {
+  const { prometheus, resource } = forecast.spec.source;
+  if (prometheus !== undefined) return await openPrometheus(context, forecast, { spec: prometheus, signal });
+  // The pods to measure are those of the target.
+  const { selector } = await target();
+  if (selector === undefined || resource === undefined) {
+    return {
+      kind: 'refused',
+      reason: 'NoData',
+      message: 'the pods to measure are not known: the target cannot be read',
+    };
+  }
+  const source = context.usage.open({ forecast, resource: resource.name }, formatSelector(selector));
+  return { kind: 'open', source, query: resource.name };
 }
 
 interface Workload {
   readonly spec?: { readonly selector?: LabelSelector };
+  /** Without the field no pod is ready. */
+  readonly status?: { readonly readyReplicas?: number };
 }
 
-async function readTarget(
-  context: GatherContext,
-  forecast: DemandForecast,
-  signal: AbortSignal,
-): Promise<Pick<Gathered, 'target' | 'pods'>> {
+const unread = { pods: undefined, readyReplicas: undefined, selector: undefined };
+
+async function readTarget(context: GatherContext, forecast: DemandForecast, signal: AbortSignal): Promise<TargetRead> {
   const { scaleTargetRef, lead } = forecast.spec;
   const { apiVersion, kind, name } = scaleTargetRef;
   const { namespace } = forecast.metadata;
@@ -124,12 +150,13 @@ async function readTarget(
     const workload = await context.client.request<Workload>({ path, signal });
     const target: TargetReading = { kind: 'found' };
     const selector = workload.spec?.selector;
-    if (lead !== 'auto' || selector === undefined) return { target, pods: undefined };
-    return { target, pods: await readPods(context, forecast, { selector, signal }) };
+    const readyReplicas = workload.status?.readyReplicas ?? 0;
+    if (lead !== 'auto' || selector === undefined) return { target, pods: undefined, readyReplicas, selector };
+    return { target, pods: await readPods(context, forecast, { selector, signal }), readyReplicas, selector };
   } catch (error) {
     if (!(error instanceof HeadstartError)) throw error;
-    if (error.code === 'NotFound') return { target: { kind: 'missing' }, pods: undefined };
-    return { target: { kind: 'unreadable', message: errorMessage(error) }, pods: undefined };
+    if (error.code === 'NotFound') return { target: { kind: 'missing' }, ...unread };
+    return { target: { kind: 'unreadable', message: errorMessage(error) }, ...unread };
   }
 }
 

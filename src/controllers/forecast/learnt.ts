@@ -3,11 +3,14 @@ import type { DemandForecast } from '../../api/v1alpha1/demand-forecast.ts';
 import { parseDurationSeconds } from '../../base/duration.ts';
 import { estimateLead, noLeads, recordPods } from '../../capacity/lead.ts';
 import type { Lead, PodStart } from '../../capacity/lead.ts';
+import { judgePerPod, noReplicas, recordReplicas } from '../../capacity/per-pod.ts';
+import type { PerPodVerdict, ReplicaRecord } from '../../capacity/per-pod.ts';
 import { createTargetForecaster } from '../../forecast/engine.ts';
 import type { HistoryState, TargetForecaster } from '../../forecast/engine.ts';
 import { objectKey } from '../../kube/store.ts';
 import { isTimeZone } from '../../series/calendar.ts';
 import { targetKey } from './decide.ts';
+import { demandKey } from './demand-source.ts';
 import type { DemandRead, HistoryPlan } from './read-demand.ts';
 import type { Outlook } from './snapshot.ts';
 
@@ -31,13 +34,18 @@ export interface Learnt {
   history(now: number): HistoryState | undefined;
   /** Status has been written for this forecast. */
   wrote(forecast: DemandForecast): void;
+  /** Whether demand has moved as an average per pod does. */
+  perPod(): PerPodVerdict;
   /** When the explaining part of status was last written, in epoch seconds; undefined before the first time. */
   explainedAt(): number | undefined;
   explained(now: number): void;
 }
 
 /** What was read. */
-type Absorbed = Omit<DemandRead, 'demand'> & { readonly pods: readonly PodStart[] | undefined };
+type Absorbed = DemandRead & {
+  readonly pods: readonly PodStart[] | undefined;
+  readonly readyReplicas: number | undefined;
+};
 
 /** Everything that is learnt, by the uid of the DemandForecast; for the life of the process. */
 export interface Registry {
@@ -79,6 +87,7 @@ function createLearnt(): Learnt {
   let refusal: Refusal | undefined;
   let plannedSeconds = Number.NaN;
   let explainedSeconds: number | undefined;
+  let seen = { of: '', record: noReplicas };
   const leadOf = ({ spec }: DemandForecast): Lead =>
     estimateLead(leads.record, spec.lead === 'auto' ? undefined : parseDurationSeconds(spec.lead, 'spec.lead'));
   return {
@@ -90,8 +99,10 @@ function createLearnt(): Learnt {
     isStatusCurrent: (forecast) =>
       writtenDemand === undefined
         ? forecast.status?.observedGeneration === forecast.metadata.generation
-        : writtenDemand === demandOf(forecast),
-    absorb: (forecast, { samples, readUntil, historyFailure = '', isHistoryRefused, pods }, now) => {
+        : writtenDemand === demandKey(forecast),
+    absorb: (forecast, read, now) => {
+      const { samples, readUntil, historyFailure = '', isHistoryRefused, pods } = read;
+      seen = watchReplicas(seen, forecast, { ...read, now });
       refusal = isHistoryRefused ? nextRefusal(refusal, { forecast, historyFailure, now }) : undefined;
       const target = targetKey(forecast);
       if (leads.target !== target) leads = { target, record: noLeads };
@@ -108,12 +119,33 @@ function createLearnt(): Learnt {
     },
     history: (now) => engine?.forecaster.history(now),
     wrote: (forecast) => {
-      writtenDemand = demandOf(forecast);
+      writtenDemand = demandKey(forecast);
     },
+    perPod: () => judgePerPod(seen.record),
     explainedAt: () => explainedSeconds,
     explained: (now) => {
       explainedSeconds = now;
     },
+  };
+}
+
+interface Seen {
+  /** The target and its demand. */
+  readonly of: string;
+  readonly record: ReplicaRecord;
+}
+
+function watchReplicas(
+  seen: Seen,
+  forecast: DemandForecast,
+  { demand, readyReplicas = 0, now }: Pick<Absorbed, 'demand' | 'readyReplicas'> & { readonly now: number },
+): Seen {
+  const of = `${targetKey(forecast)} ${demandKey(forecast)}`;
+  const record = seen.of === of ? seen.record : noReplicas;
+  if (demand.kind !== 'sample') return { of, record };
+  return {
+    of,
+    record: recordReplicas(record, { timestamp: now, replicas: readyReplicas, demand: demand.sample.value }),
   };
 }
 
@@ -138,11 +170,11 @@ function nextRefusal(
 }
 
 function isFor(engine: Engine | undefined, forecast: DemandForecast): boolean {
-  return engine?.demand === demandOf(forecast) && engine.setup === setupOf(forecast);
+  return engine?.demand === demandKey(forecast) && engine.setup === setupOf(forecast);
 }
 
 function historyOf(forecast: DemandForecast): string {
-  return demandOf(forecast) + setupOf(forecast);
+  return demandKey(forecast) + setupOf(forecast);
 }
 
 /** An engine that knows the demand goes on until the history has been read for the one that takes its place. */
@@ -151,12 +183,12 @@ function nextEngine(
   forecast: DemandForecast,
   { readUntil, leadSeconds }: { readonly readUntil: number | undefined; readonly leadSeconds: number },
 ): Engine | undefined {
-  const own = engine?.demand === demandOf(forecast) ? engine : undefined;
+  const own = engine?.demand === demandKey(forecast) ? engine : undefined;
   if (!isTimeZone(forecast.spec.timeZone)) return own;
   if (isFor(own, forecast)) return own && { ...own, readUntil: readUntil ?? own.readUntil };
   if (own !== undefined && readUntil === undefined) return own;
   const forecaster = createForecaster(forecast, leadSeconds);
-  return { demand: demandOf(forecast), setup: setupOf(forecast), forecaster, readUntil };
+  return { demand: demandKey(forecast), setup: setupOf(forecast), forecaster, readUntil };
 }
 
 function createForecaster({ spec }: DemandForecast, leadSeconds: number): TargetForecaster {
@@ -184,10 +216,6 @@ function outlook(
   if (now - lastTimestamp > maxSampleAgeSeconds) return { kind: 'held' };
   forecaster.setOptions({ leadSeconds, quantile: Number(spec.quantile) });
   return forecaster.issue(now);
-}
-
-function demandOf({ spec }: DemandForecast): string {
-  return JSON.stringify([spec.source.prometheus.serverRef, spec.source.prometheus.query]);
 }
 
 /** What an engine cannot change afterwards. */

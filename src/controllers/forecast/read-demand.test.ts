@@ -36,7 +36,7 @@ async function read(given: Given) {
     failedBefore === undefined
       ? { kind: 'read' as const, sinceSeconds }
       : { kind: 'wait' as const, failure: failedBefore };
-  const asked = { query: 'x', serverRef: 'default', windowSeconds: 86_400, plan };
+  const asked = { query: 'x', from: 'server "default"', windowSeconds: 86_400, plan };
   const result = await readDemand(source, asked, { now, signal });
   return { ...result, spans: ranges.map(({ fromSeconds, toSeconds }) => [fromSeconds - minute, toSeconds - minute]) };
 }

@@ -9,7 +9,8 @@ import type { DemandReading } from './snapshot.ts';
 /** Which demand to read. Times are epoch seconds. */
 export interface DemandQuery {
   readonly query: string;
-  readonly serverRef: string;
+  /** For messages: `server "default"`. */
+  readonly from: string;
   readonly windowSeconds: number;
   readonly plan: HistoryPlan;
 }
@@ -48,7 +49,21 @@ const reasonOfCode: Partial<Record<ErrorCode, Reason<'Observed'>>> = {
   Unavailable: 'SourceUnavailable',
   Throttled: 'SourceUnavailable',
   BadResponse: 'BadResponse',
+  NoData: 'NoData',
+  Unauthorized: 'SourceUnauthorized',
+  Forbidden: 'SourceUnauthorized',
 };
+
+/** What is read when nobody may be asked. */
+export function refusedDemand(reason: Reason<'Observed'>, message: string): DemandRead {
+  return {
+    demand: { kind: 'failed', reason, message },
+    samples: [],
+    readUntil: undefined,
+    historyFailure: message,
+    isHistoryRefused: false,
+  };
+}
 
 /**
  * Demand now, and the history that is not known yet, on whole minutes. The two fail apart: a query that gives one
@@ -61,7 +76,7 @@ export async function readDemand(
   { now, signal }: { readonly now: number; readonly signal: AbortSignal },
 ): Promise<DemandRead> {
   const latest = await attempt(source.latest({ query: query.query, atSeconds: Math.floor(now), signal }));
-  const server = `server ${JSON.stringify(query.serverRef)}`;
+  const server = query.from;
   const isUseless = latest.error !== undefined && latest.error.code !== 'NotANumber';
   const history = isUseless
     ? failed(`${server}: ${errorMessage(latest.error)}`)

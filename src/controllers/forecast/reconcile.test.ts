@@ -9,6 +9,7 @@ import type { KubeObject, KubeRequest } from '../../kube/client.ts';
 import type { EventToRecord } from '../../kube/recorder.ts';
 import { createStore } from '../../kube/store.ts';
 import type { LatestRequest, MetricSource, RangeRequest } from '../../sources/metrics/metric-source.ts';
+import type { PrometheusServers } from '../../sources/metrics/prometheus-servers.ts';
 import * as builders from '../../testing/builders.ts';
 import { createFakeClock, settle } from '../../testing/fake-clock.ts';
 import type { FakeClock } from '../../testing/fake-clock.ts';
@@ -77,6 +78,16 @@ function createFakeSource(): FakeSource {
     },
   };
   return source;
+}
+
+/** The server default, and one that nobody asks. */
+function fakeServers(source: MetricSource): PrometheusServers {
+  const server = { url: 'http://prometheus', enforceNamespaceLabel: undefined, source, sourceFor: () => source };
+  return {
+    names: ['default', 'other'],
+    named: (name) => (name === 'default' ? server : undefined),
+    at: () => undefined,
+  };
 }
 
 function pods(count: number, startupSeconds: number): KubeObject[] {
@@ -158,8 +169,7 @@ function createWorld() {
     random: () => 0.5,
     forecasts,
     hpas: createStore<HorizontalPodAutoscaler & KubeObject>(),
-    source: (name) => (name === 'default' ? source : undefined),
-    serverNames: ['default', 'other'],
+    servers: fakeServers(source),
     recorder: { record: (event) => events.push(event) },
     intervalSeconds: intervalMs / 1000,
     onDecision: (decision) => void decisions.push(decision),

@@ -20,6 +20,7 @@ import { gather } from './gather.ts';
 import type { Gathered, GatherContext } from './gather.ts';
 import { createRegistry } from './learnt.ts';
 import type { Learnt, Registry } from './learnt.ts';
+import { createUsageRegistry } from './resource-source.ts';
 import { untilNextLookMs } from './schedule.ts';
 import { mustWriteSlow, splitStatus } from './status-parts.ts';
 import { createTurns } from './turns.ts';
@@ -51,7 +52,7 @@ interface DecisionObservation {
 const { kind, plural } = demandForecastCrd;
 
 /** What the controller works with; see ReconcileContext for the rest. */
-interface ForecastControllerOptions extends Omit<ReconcileContext, 'registry' | 'inTurn' | 'planned'> {
+interface ForecastControllerOptions extends Omit<ReconcileContext, 'registry' | 'inTurn' | 'planned' | 'usage'> {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   /** DemandForecasts looked at at a time; most of it is waiting. 32 when left out. */
@@ -69,10 +70,15 @@ export interface ForecastController {
 
 /** A controller that does nothing until it is run, as the one that is elected. */
 export function createForecastController(options: ForecastControllerOptions): ForecastController {
-  const { forecasts, clock, random, workers = 32, onResult } = options;
+  const { client, forecasts, clock, random, workers = 32, onResult, onProblem = () => undefined } = options;
   const registry = createRegistry();
   const planned = new Map<string, number>();
-  const context: ReconcileContext = { ...options, registry, planned, inTurn: createTurns() };
+  const usage = createUsageRegistry({ client, onProblem });
+  const forget = ({ metadata }: DemandForecast): void => {
+    registry.forget(metadata.namespace, metadata.name);
+    usage.forget(metadata.namespace, metadata.name);
+  };
+  const context: ReconcileContext = { ...options, registry, planned, inTurn: createTurns(), usage };
   let queue: WorkQueue | undefined;
   /** A change of one may give, or take, the target of another. */
   const addWithRivals = (forecast: DemandForecast): void => {
@@ -85,7 +91,7 @@ export function createForecastController(options: ForecastControllerOptions): Fo
   return {
     changed: (change) => {
       const { object } = change;
-      if (change.type === 'deleted') registry.forget(object.metadata.namespace, object.metadata.name);
+      if (change.type === 'deleted') forget(object);
       // Every look ends with a change of status, which is no reason for the next one.
       else if (change.type === 'modified' && isSameSpec(change.object, change.old)) return;
       if (change.type === 'modified') addWithRivals(change.old);
@@ -122,6 +128,7 @@ async function reconcile(context: ReconcileContext, key: string, signal: AbortSi
   const delaySeconds = takeDelay(context, key);
   if (forecast === undefined) {
     context.registry.forget(namespace, name);
+    context.usage.forget(namespace, name);
     return undefined;
   }
   const learnt = context.registry.get(forecast);
@@ -177,6 +184,7 @@ async function look(
     lead: learnt.lead(forecast),
     outlook,
     history: learnt.history(now),
+    perPod: learnt.perPod(),
     isStatusCurrent: learnt.isStatusCurrent(forecast),
   };
   return decide(snapshot, now);

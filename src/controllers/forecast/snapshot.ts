@@ -3,6 +3,7 @@ import type { Reason } from '../../api/reasons.ts';
 import type { DemandForecast } from '../../api/v1alpha1/demand-forecast.ts';
 import type { HorizontalPodAutoscaler } from '../../capacity/hpa.ts';
 import type { Lead } from '../../capacity/lead.ts';
+import type { PerPodVerdict } from '../../capacity/per-pod.ts';
 import type { HistoryState, Issued, NotIssued } from '../../forecast/engine.ts';
 import type { Sample } from '../../series/time-series.ts';
 
@@ -40,6 +41,8 @@ export interface Snapshot {
   readonly history: HistoryState | undefined;
   /** Why the history could not be read, if so. */
   readonly historyFailure: string | undefined;
+  /** Whether demand has moved as an average per pod does. */
+  readonly perPod: PerPodVerdict;
   /** Whether what stands in status is about the demand that spec names now. */
   readonly isStatusCurrent: boolean;
 }

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { HeadstartError } from '../../base/errors.ts';
+import { fromOutside, fromOutsideMs } from '../../testing/fuzz.ts';
 import { readAnswer } from './prometheus-answer.ts';
 import type { Series } from './prometheus-answer.ts';
 
@@ -128,27 +129,32 @@ test.each([
   expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
 });
 
-test('whatever comes, the result is a series or an error of the closed table, and a short one', () => {
-  const statuses = fc.constantFrom(200, 200, 200, 302, 400, 404, 429, 500);
-  const values = fc.array(fc.tuple(fc.double(), fc.oneof(fc.string(), fc.double().map(String))));
-  const series = fc.record({
-    metric: fc.dictionary(fc.string(), fc.string()),
-    values: fc.oneof(values, fc.jsonValue()),
-  });
-  const bodies = fc.oneof(
-    fc.string(),
-    fc.json(),
-    fc.array(series, { maxLength: 3 }).map((result) => JSON.stringify(matrix(...result))),
-  );
-  fc.assert(
-    fc.property(statuses, bodies, (status, text) => {
-      const error = caught(() => readAnswer({ status, contentType: '', text }));
-      if (error === undefined) return;
-      expect(error).toBeInstanceOf(HeadstartError);
-      expect((error as HeadstartError).message.length).toBeLessThan(600);
-    }),
-  );
-});
+test(
+  'whatever comes, the result is a series or an error of the closed table, and a short one',
+  () => {
+    const statuses = fc.constantFrom(200, 200, 200, 302, 400, 404, 429, 500);
+    const values = fc.array(fc.tuple(fc.double(), fc.oneof(fc.string(), fc.double().map(String))));
+    const series = fc.record({
+      metric: fc.dictionary(fc.string(), fc.string()),
+      values: fc.oneof(values, fc.jsonValue()),
+    });
+    const bodies = fc.oneof(
+      fc.string(),
+      fc.json(),
+      fc.array(series, { maxLength: 3 }).map((result) => JSON.stringify(matrix(...result))),
+    );
+    fc.assert(
+      fc.property(statuses, bodies, (status, text) => {
+        const error = caught(() => readAnswer({ status, contentType: '', text }));
+        if (error === undefined) return;
+        expect(error).toBeInstanceOf(HeadstartError);
+        expect((error as HeadstartError).message.length).toBeLessThan(600);
+      }),
+      fromOutside,
+    );
+  },
+  fromOutsideMs,
+);
 
 function caught(act: () => unknown): unknown {
   try {

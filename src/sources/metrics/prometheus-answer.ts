@@ -81,6 +81,8 @@ function refusal(answer: HttpAnswer, body: Fields | undefined): HeadstartError {
 function refusalCode(status: number, errorType: unknown): ErrorCode {
   if (errorType === 'timeout' || errorType === 'canceled' || status === 504) return 'Timeout';
   if (status === 429) return 'Throttled';
+  if (status === 401) return 'Unauthorized';
+  if (status === 403) return 'Forbidden';
   if (status >= 500) return 'Unavailable';
   // A redirect could lead anywhere; the admin names the server.
   return status === 200 || status >= 400 ? 'QueryFailed' : 'BadResponse';

@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Clock } from '../../base/clock.ts';
+import { createLimiter } from './limiter.ts';
 import { createPrometheusSource } from './prometheus.ts';
 import type { PrometheusOptions } from './prometheus.ts';
 
@@ -243,7 +244,7 @@ describe('failures', () => {
 });
 
 test('no more requests at a time than are allowed', async () => {
-  const source = sourceWith({ concurrency: 2 });
+  const source = sourceWith({ limiter: createLimiter(2) });
   const held: (() => void)[] = [];
   const inPairs: Answer = (response, form) => {
     held.push(() => gridOf(() => '1')(response, form));

@@ -7,9 +7,12 @@ import { errorCode, HeadstartError, invalidInput } from '../../base/errors.ts';
 import type { Sample } from '../../series/time-series.ts';
 import { createBreaker } from './breaker.ts';
 import type { Breaker } from './breaker.ts';
+import { createLimiter } from './limiter.ts';
+import type { Limiter } from './limiter.ts';
 import type { LatestRequest, MetricSource, RangeRequest } from './metric-source.ts';
 import { readAnswer, severalSeries } from './prometheus-answer.ts';
 import type { HttpAnswer, Series } from './prometheus-answer.ts';
+import { originOf, parseServerUrl } from './server-url.ts';
 
 /** How to read from one Prometheus server, or from what speaks its HTTP API. */
 export interface PrometheusOptions {
@@ -18,25 +21,34 @@ export interface PrometheusOptions {
   readonly clock: Clock;
   /** Uniform in [0, 1), for the jitter of retries. */
   readonly random: () => number;
-  /** How connections are made; default plain sockets, as many as `concurrency`. */
-  readonly dispatcher?: Dispatcher;
+  /** Asked before each request: how to connect, and what to say of oneself; default plain sockets, and nothing. */
+  readonly connect?: () => Promise<Connection>;
   /** For one answer; default 10 s. */
   readonly timeoutMs?: number;
   /** Points of one request; default 11,000, the most that Prometheus gives. */
   readonly maxPoints?: number;
-  /** Requests at a time; others wait. Default 8. */
-  readonly concurrency?: number;
+  /** Lets requests run; default 8 at a time. */
+  readonly limiter?: Limiter;
+  /** What several sources of one server know of its failures; default one of its own. */
+  readonly breaker?: Breaker;
   /** Of one answer; default 8 MiB, ten times what one series of 11,000 points takes. */
   readonly maxResponseBytes?: number;
   /** Told of every request: `Success` or an error code, and how long it took. */
   readonly onRequest?: (call: { readonly outcome: string; readonly seconds: number }) => void;
 }
 
-interface Server extends Required<Omit<PrometheusOptions, 'url' | 'concurrency'>> {
+/** How one request is sent. */
+export interface Connection {
+  readonly dispatcher: Dispatcher;
+  readonly authorization?: string;
+  /** What is taken out of every message: the server may repeat what it was sent. */
+  readonly secrets: readonly string[];
+}
+
+interface Server extends Required<Omit<PrometheusOptions, 'url'>> {
   readonly endpoint: string;
   /** Scheme, host and port, for messages. */
   readonly origin: string;
-  readonly breaker: Breaker;
 }
 
 const tries = 3;
@@ -46,19 +58,23 @@ const retried: ReadonlySet<string> = new Set(['Unavailable', 'Throttled']);
 /**
  * A MetricSource over the Prometheus HTTP API v1 (query_range). Long ranges are read in pieces, and connection
  * errors, HTTP 429 and 5xx are tried again, up to three times in all, with jitter.
- * @throws HeadstartError InvalidInput for a URL that is not http(s), or that holds credentials
+ * @throws HeadstartError InvalidInput for a URL that is not http(s), or that holds credentials, a query or a fragment
  */
 export function createPrometheusSource(options: PrometheusOptions): MetricSource {
-  const { url, concurrency = 8, ...rest } = options;
+  const { url, ...rest } = options;
+  const base = parseServerUrl(url, 'Prometheus url');
+  const dispatcher = new Agent({ pipelining: 1 });
   const server: Server = {
-    dispatcher: new Agent({ connections: concurrency, pipelining: 1 }),
+    connect: () => Promise.resolve({ dispatcher, secrets: [] }),
+    limiter: createLimiter(8),
     timeoutMs: 10_000,
     maxPoints: 11_000,
     maxResponseBytes: 8 * 2 ** 20,
     onRequest: () => undefined,
     breaker: createBreaker(rest.clock),
     ...rest,
-    ...parseBaseUrl(url),
+    endpoint: `${base}/api/v1/query_range`,
+    origin: originOf(base),
   };
   return {
     range: async (request) => {
@@ -67,19 +83,6 @@ export function createPrometheusSource(options: PrometheusOptions): MetricSource
     },
     latest: async (request) => await readLatest(server, request),
   };
-}
-
-function parseBaseUrl(text: string): Pick<Server, 'endpoint' | 'origin'> {
-  const url = URL.parse(text);
-  // What was given is not repeated: it may hold a password.
-  if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw invalidInput('Prometheus url', url?.protocol ?? 'no URL', 'an http:// or https:// URL');
-  }
-  if (url.username !== '' || url.password !== '') {
-    throw new HeadstartError('InvalidInput', `Prometheus url: credentials do not belong in the URL of ${url.host}`);
-  }
-  url.pathname = `${url.pathname.replace(/\/+$/, '')}/api/v1/query_range`;
-  return { endpoint: url.href, origin: url.origin };
 }
 
 async function readLatest(server: Server, { atSeconds, ...request }: LatestRequest): Promise<Sample | undefined> {
@@ -128,10 +131,19 @@ async function readWithRetries(server: Server, request: RangeRequest): Promise<S
 }
 
 async function readOnce(server: Server, request: RangeRequest): Promise<Series | undefined> {
+  const connection = await server.connect();
+  return await server.limiter(async () => await observe(server, { ...request, connection }), request.signal);
+}
+
+interface Call extends RangeRequest {
+  readonly connection: Connection;
+}
+
+async function observe(server: Server, call: Call): Promise<Series | undefined> {
   const startMs = server.clock.nowMs();
   let outcome = 'Success';
   try {
-    return readAnswer(await exchange(server, request));
+    return readClean(await exchange(server, call), call.connection.secrets);
   } catch (error) {
     outcome = errorCode(error);
     throw error;
@@ -140,9 +152,31 @@ async function readOnce(server: Server, request: RangeRequest): Promise<Series |
   }
 }
 
+/** A message repeats what the server said, and it may say what it was sent: that is taken out before it is shortened. */
+function readClean(answer: HttpAnswer, secrets: readonly string[]): Series | undefined {
+  try {
+    return readAnswer(answer);
+  } catch (error) {
+    if (secrets.length === 0) throw error;
+    const { status, contentType, text } = answer;
+    readAnswer({ status, contentType: withoutSecrets(contentType, secrets), text: withoutSecrets(text, secrets) });
+    throw new HeadstartError(errorCode(error), 'the answer cannot be read');
+  }
+}
+
+/** The text without the secrets, in whichever way they were written. */
+function withoutSecrets(text: string, secrets: readonly string[]): string {
+  return secrets
+    .flatMap((secret) => [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)])
+    .filter((secret) => secret !== '')
+    .toSorted((a, b) => b.length - a.length)
+    .reduce((rest, secret) => rest.replaceAll(secret, '…'), text);
+}
+
 /** One request and its answer, within the time limit and the size limit. */
-async function exchange(server: Server, request: RangeRequest): Promise<HttpAnswer> {
+async function exchange(server: Server, { connection, ...request }: Call): Promise<HttpAnswer> {
   const { clock, timeoutMs, origin } = server;
+  const { dispatcher, authorization } = connection;
   const timeout = new AbortController();
   const done = new AbortController();
   const timer = clock.sleep(timeoutMs, done.signal).then(
@@ -153,9 +187,13 @@ async function exchange(server: Server, request: RangeRequest): Promise<HttpAnsw
   try {
     const { statusCode, headers, body } = await send(server.endpoint, {
       method: 'POST',
-      headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
+      headers: {
+        'content-type': 'application/x-www-form-urlencoded',
+        accept: 'application/json',
+        ...(authorization === undefined ? {} : { authorization }),
+      },
       body: formOf(request, timeoutMs),
-      dispatcher: server.dispatcher,
+      dispatcher,
       signal,
       headersTimeout: 0,
       bodyTimeout: 0,
