@@ -6,7 +6,6 @@ import type { ErrorCode } from '../../base/errors.ts';
 import type { KubeObject, KubeRequest } from '../../kube/client.ts';
 import type { EventToRecord } from '../../kube/recorder.ts';
 import { createStore } from '../../kube/store.ts';
-import { formatRfc3339 } from '../../series/rfc3339.ts';
 import { createFakeClock } from '../../testing/fake-clock.ts';
 import { createFakeKubeClient } from '../../testing/fake-kube-client.ts';
 import { createCloneController } from './reconcile.ts';
