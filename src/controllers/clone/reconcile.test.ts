@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterEach, expect, test } from 'vitest';
 import type { ClonePool } from '../../api/v1alpha1/clone-pool.ts';
+import type { PodManifest } from '../../capacity/clones/build-pod.ts';
 import { HeadstartError } from '../../base/errors.ts';
 import type { ErrorCode } from '../../base/errors.ts';
 import type { KubeObject, KubeRequest } from '../../kube/client.ts';
@@ -47,20 +48,30 @@ const deployment = {
   metadata: { name: 'web', namespace: 'shop', uid: 'd1' },
   spec: {
     selector: { matchLabels: { app: 'web' } },
-    template: { spec: { containers: [{ name: 'app', image: 'a' }] } },
+    template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'app', image: 'a' }] } },
   },
 };
 
 /** A controller of one pool, in a world where pods are refused as told. */
-async function start(refusal?: readonly [ErrorCode, string]) {
+async function start(refusal?: readonly [ErrorCode, string], serving = 'Hidden') {
   const clock = createFakeClock();
   const now = (): number => clock.nowMs() / 1000;
-  const world = { refusal, plan: [] as readonly PlannedWindow[], events: [] as EventToRecord[], told: [] as string[] };
+  const world = {
+    refusal,
+    plan: [] as readonly PlannedWindow[],
+    events: [] as EventToRecord[],
+    told: [] as string[],
+    services: [] as object[],
+    made: [] as string[],
+  };
   const pools = createStore<ClonePool & KubeObject>();
-  pools.set(pool);
+  pools.set({ ...pool, spec: { ...pool.spec, serving } } as unknown as ClonePool & KubeObject);
   const answer = ({ method = 'GET', path, body }: KubeRequest): unknown => {
     if (path.endsWith('/deployments/web')) return deployment;
+    if (path.endsWith('/services')) return { items: world.services };
+    if (method === 'GET') return {};
     if (method === 'POST' && world.refusal !== undefined) throw new HeadstartError(...world.refusal);
+    if (method === 'POST') world.made.push((body as PodManifest).metadata.labels['app'] ?? '');
     return body;
   };
   const empty = <T extends KubeObject>() => {
@@ -89,7 +100,8 @@ async function start(refusal?: readonly [ErrorCode, string]) {
   const plan = async (replicas: number): Promise<void> => {
     const window = { id: 'w-1', startTime: now() - 10, endTime: now() + 1200, replicas };
     world.plan = replicas === 0 ? [] : [window];
-    await clock.advance(60_000);
+    controller.poolChanged({ type: 'added', object: pool });
+    await clock.advance(15_000);
   };
   await clock.advance(1_000);
   return { world, plan };
@@ -129,4 +141,18 @@ test('in a namespace that is being deleted, which takes no Events, the refusal i
   await plan(4);
   expect(world.told).toContain('NamespaceTerminating');
   expect(notes(world.events, 'CreationBlocked')).toEqual([]);
+});
+
+test('clones are made with the labels that a Service of a moment ago wants', async () => {
+  const { world, plan } = await start(undefined, 'ServiceLabels');
+  await plan(0);
+  world.services = [{ spec: { selector: { app: 'web' } } }];
+  await plan(4);
+  expect(new Set(world.made)).toEqual(new Set(['web']));
+});
+
+test('without a Service they get a label that no HPA counts', async () => {
+  const { world, plan } = await start(undefined, 'ServiceLabels');
+  await plan(4);
+  expect(new Set(world.made)).toEqual(new Set(['web-clone']));
 });

@@ -21,7 +21,7 @@ import type { CloneObject } from './clone-object.ts';
 import { createClones } from './create-clones.ts';
 import { decide } from './decide.ts';
 import type { Decision, DecideOptions } from './decide.ts';
-import { gather } from './gather.ts';
+import { forgetOldFinders, gather } from './gather.ts';
 import type { GatherContext } from './gather.ts';
 import { createMemories } from './memory.ts';
 import type { Memories } from './memory.ts';
@@ -157,15 +157,12 @@ export function createCloneController(options: CloneControllerOptions): CloneCon
  */
 async function reconcile(context: Context, key: string, signal: AbortSignal): Promise<ReconcileResult> {
   const [namespace = '', name = ''] = key.split('/');
-  const { client, memories, decideOptions } = context;
+  const { client, memories } = context;
   const pool = context.pools.get(namespace, name);
   if (pool === undefined) return undefined;
   if (context.now() === undefined) return { requeueAfterMs: unknownTimeMs };
   const { uid } = pool.metadata;
-  const gathered = await gather(context, pool, signal);
-  const others = context.sweeperConditions?.(pool) ?? [];
-  const snapshot = { ...gathered, memory: memories.of(uid), others };
-  const decision = decide(snapshot, timeOf(context), decideOptions);
+  const { snapshot, decision } = await look(context, pool, signal);
   memories.dropped(uid, decision.dropSince);
   const written = await writeSpec(client, snapshot, decision, signal);
   if (written === undefined) return undefined;
@@ -176,6 +173,21 @@ async function reconcile(context: Context, key: string, signal: AbortSignal): Pr
   const victims = context.endsSurplus ? decision.victims : decision.room;
   if (victims.length > 0) await context.retire(written, victims, signal);
   return await conclude(context, snapshot, { decision, created: made.created, signal });
+}
+
+interface Look {
+  readonly snapshot: Snapshot;
+  readonly decision: Decision;
+}
+
+/** Reads and decides; a second time when clones are to be made, and their labels would be by what was read a while ago. */
+async function look(context: Context, pool: ClonePool, signal: AbortSignal): Promise<Look> {
+  const gathered = await gather(context, pool, signal);
+  const others = context.sweeperConditions?.(pool) ?? [];
+  const snapshot = { ...gathered, memory: context.memories.of(pool.metadata.uid), others };
+  const decision = decide(snapshot, timeOf(context), context.decideOptions);
+  const isOld = decision.creates.length > 0 && forgetOldFinders(context, pool);
+  return isOld ? await look(context, pool, signal) : { snapshot, decision };
 }
 
 /** Remembers what is wanted now, and says so where more clones are than before, or fewer. */
