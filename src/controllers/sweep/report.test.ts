@@ -3,6 +3,7 @@ import { afterEach, expect, test } from 'vitest';
 import type { ClonePoolConditionDraft } from '../../api/conditions.ts';
 import type { ClonePool, ClonePoolStatus } from '../../api/v1alpha1/clone-pool.ts';
 import { HeadstartError } from '../../base/errors.ts';
+import type { EventToRecord } from '../../kube/recorder.ts';
 import { createFakeClock } from '../../testing/fake-clock.ts';
 import { createFakeKubeClient } from '../../testing/fake-kube-client.ts';
 import { createSweepReport } from './report.ts';
@@ -35,6 +36,7 @@ function start(status?: ClonePoolStatus) {
     failWith: undefined as Error | undefined,
     knowsTime: true,
     problems: [] as string[],
+    events: [] as EventToRecord[],
   };
   const client = createFakeKubeClient(({ body }) => {
     if (world.failWith !== undefined) throw world.failWith;
@@ -54,6 +56,7 @@ function start(status?: ClonePoolStatus) {
       lastContactMs: () => 0,
     },
     conditions: () => world.drafts,
+    recorder: { record: (event) => void world.events.push(event) },
     onProblem: ({ key, error }) => world.problems.push(`${key}: ${(error as Error).message}`),
   });
   void report.run(stop.signal);
@@ -92,6 +95,30 @@ test('clones that ended are counted on top of what the status has', async () => 
   report.exited({ ...exit, pool: 'gone' });
   await clock.advance(5_000);
   expect(said().at(-1)?.exits).toEqual({ Expired: 7, Idle: 5, Surplus: 1 });
+});
+
+test('an Event tells how many clones ended, and why; of a clone without a pool it is about the pod', async () => {
+  const { world, clock, report } = start();
+  report.exited(exit);
+  report.exited({ ...exit, name: 'web-2' });
+  report.exited({ ...exit, reason: 'StartFailed' });
+  report.exited({ ...exit, pool: undefined, name: 'lone', reason: 'Expired' });
+  world.failWith = new HeadstartError('Unavailable', 'away');
+  await clock.advance(5_000);
+  expect(world.events.map(({ regarding, reason }) => [regarding.kind, regarding.name, reason])).toEqual([
+    ['Pod', 'lone', 'Expired'],
+  ]);
+  world.failWith = undefined;
+  await clock.advance(10_000);
+  expect(world.events.slice(1)).toMatchObject([
+    {
+      regarding: { kind: 'ClonePool', name: 'web', uid: 'u1' },
+      type: 'Normal',
+      reason: 'Idle',
+      note: '2 clones were ended, each because it had had nothing to do for long enough',
+    },
+    { type: 'Warning', reason: 'StartFailed', note: 'a clone was ended: it was not Ready within its time to start' },
+  ]);
 });
 
 test('a cache that lags behind loses no count, and a write that failed none either', async () => {

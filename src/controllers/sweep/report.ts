@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isDeepStrictEqual } from 'node:util';
+import type { ExitReason } from '../../api/clone-labels.ts';
 import { changedConditions, mergeConditions } from '../../api/conditions.ts';
 import type { ClonePoolCondition, ClonePoolConditionDraft } from '../../api/conditions.ts';
 import { apiVersion } from '../../api/labels.ts';
@@ -9,6 +10,7 @@ import type { Clock } from '../../base/clock.ts';
 import { errorCode } from '../../base/errors.ts';
 import { applyStatus } from '../../kube/apply.ts';
 import type { KubeClient } from '../../kube/client.ts';
+import type { EventRecorder } from '../../kube/recorder.ts';
 import type { ObjectStore } from '../../kube/store.ts';
 import { formatRfc3339 } from '../../series/rfc3339.ts';
 import type { Exit } from './ending.ts';
@@ -22,12 +24,13 @@ export interface SweepReportOptions {
   readonly pools: ObjectStore<ClonePool>;
   /** What the sweeper has to say of a pool. */
   readonly conditions: (pool: ClonePool) => readonly ClonePoolConditionDraft[];
+  readonly recorder: Pick<EventRecorder, 'record'>;
   readonly onProblem: (problem: { readonly key: string; readonly error: unknown }) => void;
 }
 
-/** Says in the status of ClonePools what the sweeper sees, and how many clones ended, by reason. */
+/** Says in the status of ClonePools what the sweeper sees, and how many clones ended, by reason; Events say so too. */
 export interface SweepReport {
-  /** Counts a clone that ended. */
+  /** Counts a clone that ended; of one without a pool an Event alone tells. */
   exited(exit: Exit): void;
   /** Writes what is new every five seconds until the signal aborts; never rejects. */
   run(signal: AbortSignal): Promise<void>;
@@ -39,6 +42,15 @@ const { kind, plural } = clonePoolCrd;
 const periodMs = 5_000;
 /** Where only the numbers of a sentence waver. */
 const sameReasonSeconds = 60;
+/** What an exit reason means, for people; those that somebody should look at are warnings. */
+const meanings: Readonly<Record<ExitReason, { readonly type: 'Normal' | 'Warning'; readonly text: string }>> = {
+  Expired: { type: 'Normal', text: 'the end of its time had come' },
+  Idle: { type: 'Normal', text: 'it had had nothing to do for long enough' },
+  Surplus: { type: 'Normal', text: 'fewer clones are wanted' },
+  Outdated: { type: 'Normal', text: 'the pod template has changed' },
+  StartFailed: { type: 'Warning', text: 'it was not Ready within its time to start' },
+  Failed: { type: 'Warning', text: 'its pod had ended by itself' },
+};
 
 type Counts = Readonly<Record<string, number>>;
 
@@ -46,7 +58,7 @@ interface PoolState {
   /** As last written; the cache may be older. */
   written: Counts;
   writtenAt: number;
-  pending: Map<string, number>;
+  pending: Map<ExitReason, number>;
 }
 
 interface Context extends SweepReportOptions {
@@ -57,9 +69,10 @@ interface Context extends SweepReportOptions {
 export function createSweepReport(options: SweepReportOptions): SweepReport {
   const context: Context = { ...options, states: new Map() };
   return {
-    exited: ({ namespace, pool: name, reason }) => {
+    exited: (exit) => {
+      const { namespace, pool: name, reason } = exit;
       const pool = name === undefined ? undefined : options.pools.get(namespace, name);
-      if (pool === undefined) return;
+      if (pool === undefined) return tellOrphan(context, exit);
       const { pending } = stateOf(context, pool);
       pending.set(reason, (pending.get(reason) ?? 0) + 1);
     },
@@ -116,6 +129,7 @@ async function write(
     { kind, status: { exits, conditions } },
     { fieldManager, force: true, signal },
   );
+  for (const [reason, count] of sent) tell(context, pool, { reason, count });
   state.written = exits;
   state.writtenAt = now;
   // Others may have ended meanwhile.
@@ -124,6 +138,25 @@ async function write(
     if (left > 0) state.pending.set(reason, left);
     else state.pending.delete(reason);
   }
+}
+
+/** One Event for all that ended since the last one, as there may be hundreds. */
+function tell(
+  { recorder }: Context,
+  { metadata }: ClonePool,
+  { reason, count }: { readonly reason: ExitReason; readonly count: number },
+): void {
+  const { namespace, name, uid } = metadata;
+  const { type, text } = meanings[reason];
+  const note = count === 1 ? `a clone was ended: ${text}` : `${count} clones were ended, each because ${text}`;
+  recorder.record({ regarding: { apiVersion, kind, namespace, name, uid }, type, reason, action: 'Retire', note });
+}
+
+/** About the pod, as there is nothing else. */
+function tellOrphan({ recorder }: Context, { namespace, name, reason }: Exit): void {
+  const { type, text } = meanings[reason];
+  const regarding = { apiVersion: 'v1', kind: 'Pod', namespace, name };
+  recorder.record({ regarding, type, reason, action: 'Retire', note: `the clone was ended: ${text}` });
 }
 
 function mustSay(
@@ -138,11 +171,11 @@ function mustSay(
 }
 
 /** Counts only ever grow: of what the cache has and what was written the larger is the newer. */
-function add(standing: Counts, written: Counts, more: ReadonlyMap<string, number>): Counts {
+function add(standing: Counts, written: Counts, more: ReadonlyMap<ExitReason, number>): Counts {
   const reasons = new Set([...Object.keys(standing), ...Object.keys(written), ...more.keys()]);
   const entries = [...reasons].map((reason) => {
     const before = Math.max(standing[reason] ?? 0, written[reason] ?? 0);
-    return [reason, before + (more.get(reason) ?? 0)] as const;
+    return [reason, before + (more.get(reason as ExitReason) ?? 0)] as const;
   });
   return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
