@@ -54,6 +54,6 @@ export function createExitEvents(): ExitEvents {
 
 function describe({ about, reason, count, last }: Entry): EventToRecord {
   const type = alarming.has(reason) ? ('Warning' as const) : ('Normal' as const);
-  const what = count === 1 ? `clone ${last} ended` : `${count} clones ended, the last one ${last}`;
+  const what = count === 1 ? `a clone was ended, ${last}` : `${count} clones were ended, the last one ${last}`;
   return { regarding: about, type, reason, action: 'Retire', note: `${what}: ${exitMeanings[reason]}` };
 }

@@ -177,7 +177,7 @@ test.each(exitReasons.map((reason) => [reason]))('clones that end as %s are an E
   expect(world.events).toMatchObject([
     { type, reason, action: 'Retire', regarding: { kind: 'ClonePool', namespace: 'shop', name: 'web', uid: 'u1' } },
   ]);
-  expect(world.events[0]?.note).toContain('clone web-1 ended: ');
+  expect(world.events[0]?.note).toContain('a clone was ended, web-1: ');
 });
 
 test('five hundred that end in a minute are two Events, with their number', async () => {
@@ -188,8 +188,8 @@ test('five hundred that end in a minute are two Events, with their number', asyn
   }
   await clock.advance(600_000);
   expect(world.events.map(({ note }) => note.split(':')[0])).toEqual([
-    '50 clones ended, the last one web-49',
-    '450 clones ended, the last one web-499',
+    '50 clones were ended, the last one web-49',
+    '450 clones were ended, the last one web-499',
   ]);
 });
 
@@ -199,7 +199,7 @@ test('pods without a pool are told of by namespace, at the last of them', async 
   report.exited({ ...exit, namespace: 'lab', pool: 'gone', name: 'c', reason: 'Expired' });
   await clock.advance(5_000);
   expect(world.events.map(toldOf)).toEqual([
-    'Normal | Retire | Expired | Pod/b | 2 clones ended, the last one b: the deadline or the time to live was over',
-    'Normal | Retire | Expired | Pod/c | clone c ended: the deadline or the time to live was over',
+    'Normal | Retire | Expired | Pod/b | 2 clones were ended, the last one b: the deadline or the time to live was over',
+    'Normal | Retire | Expired | Pod/c | a clone was ended, c: the deadline or the time to live was over',
   ]);
 });
