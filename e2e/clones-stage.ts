@@ -162,8 +162,14 @@ export async function eventsAbout(
   kind: 'ClonePool' | 'Pod',
   name: string,
 ): Promise<string[]> {
-  const selector = `--field-selector=regarding.kind=${kind},regarding.name=${name}`;
-  const text = await controlPlane.kubectlOk(['get', 'events.events.k8s.io', selector, '-o', 'json']);
-  const { items } = JSON.parse(text) as { items: readonly { readonly reason: string; readonly note?: string }[] };
-  return items.map(({ reason, note }) => `${reason}: ${note ?? ''}`);
+  const { items } = JSON.parse(await controlPlane.kubectlOk(['get', 'events.events.k8s.io', '-o', 'json'])) as {
+    items: readonly {
+      readonly regarding: { readonly kind: string; readonly name: string };
+      readonly reason: string;
+      readonly note?: string;
+    }[];
+  };
+  return items
+    .filter(({ regarding }) => regarding.kind === kind && regarding.name === name)
+    .map(({ reason, note }) => `${reason}: ${note ?? ''}`);
 }
