@@ -79,7 +79,7 @@ export function decide(snapshot: Snapshot, now: number, options: DecideOptions):
     extensions: extensions(snapshot, wanted, clones),
     victims,
     room: victims.slice(0, population.room),
-    status: renderStatus(pool, { clones, revision, perClone: perClone(snapshot), drafts }, now),
+    status: renderStatus(pool, { clones, windows: wanted, revision, perClone: perClone(snapshot), drafts }, now),
     events: announce(drafts, pool.status?.conditions ?? []),
     dropSince,
     nextAt: nextAt(snapshot, { windows, clones, dropSince, now }),
