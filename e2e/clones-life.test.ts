@@ -34,7 +34,7 @@ function daily({ before, burst, after }: Readonly<Record<'before' | 'burst' | 'a
 }
 
 /** After the burst more than before it: the base must have taken over when clones go. */
-const web = daily({ before: 100, burst: 390, after: 150 });
+const web = daily({ before: 100, burst: 390, after: 135 });
 const lull = daily({ before: 150, burst: 390, after: 150 });
 
 let stage: Stage;
