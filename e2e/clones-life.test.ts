@@ -350,6 +350,12 @@ describe.concurrent('the life of clones', () => {
     say(`visitor: lived for ${lived.toFixed(0)} s`);
     expect(lived).toBeGreaterThan(57);
     expect(lived).toBeLessThan(75);
+    const told = async () => await eventsAbout(stage.controlPlane, 'Pod', 'visitor');
+    await expect
+      .poll(told, { timeout: 30_000, interval: 500 })
+      .toEqual(expect.arrayContaining([expect.stringMatching(/^Expired: /)]));
+    // It was never one of the pool's own.
+    expect(exitsOf(await readPool(stage.controlPlane, 'quick'))).toEqual({});
   });
 
   test('a pod that somebody marks as a clone, with exit-below, ends when it has nothing to do; a busy one stays', async ({
