@@ -19,7 +19,7 @@ import type { Stage } from './stage.ts';
 
 const minute = 60;
 const day = 86_400;
-const burstStart = Math.ceil((Date.now() / 1000 + 4 * minute) / minute) * minute;
+const burstStart = Math.ceil((Date.now() / 1000 + 210) / minute) * minute;
 const burstSeconds = 90;
 /** Requests per second that a pod carries; the HPA of web fills it to 35. */
 const perPod = 50;
@@ -180,7 +180,7 @@ describe.concurrent('the life of clones', () => {
     await expect.poll(left, { timeout: 270_000, interval: 500 }).toBe(0);
     const goneAt = Date.now() / 1000;
     // The base alone, for a while.
-    await pass(20);
+    await pass(15);
 
     const carried = pods.sights.filter(({ time }) => time >= readyAt).map(carriedBy);
     const spare = carried.map(({ base, clones, demand }) => (base + clones) * perPod - demand);
@@ -249,7 +249,7 @@ describe.concurrent('the life of clones', () => {
     usage.set(idle, 1).set(second, 1);
     const frozen = async () => conditionOf(await pool(), 'ExitFrozen');
     await expect.poll(frozen, { timeout: 90_000, interval: 1000 }).toMatch(/^MetricsMissing: 2 of 4/);
-    await pass(75);
+    await pass(60);
     expect(await frozen()).toMatch(/^MetricsMissing: /);
     expect(await alive()).toEqual(all);
 
