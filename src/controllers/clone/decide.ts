@@ -85,7 +85,7 @@ export function decide(snapshot: Snapshot, now: number, options: DecideOptions):
     extensions: extensions(snapshot, wanted, clones),
     victims,
     room: victims.slice(0, population.room),
-    status: renderStatus(pool, { clones, revision, perClone: perClone(snapshot), drafts }, now),
+    status: renderStatus(pool, { clones, windows: wanted, revision, perClone: perClone(snapshot), drafts }, now),
     // What the sweeper says it also tells.
     events: announce(judgement.drafts, pool.status?.conditions ?? []),
     dropSince,
