@@ -15,6 +15,7 @@ import type { Sweeper } from '../controllers/sweep/sweeper.ts';
 import type { SweptClone } from '../controllers/sweep/swept-clone.ts';
 import { createUsageReader } from '../controllers/sweep/usage.ts';
 import type { KubeClient, KubeObject } from '../kube/client.ts';
+import type { EventRecorder } from '../kube/recorder.ts';
 import type { ServerTime } from '../kube/server-time.ts';
 import { limitWrites } from '../kube/write-limit.ts';
 import { createPrometheusServers } from '../sources/metrics/prometheus-servers.ts';
@@ -40,6 +41,8 @@ interface Parts {
   /** Whose writes are limited. */
   readonly client: KubeClient;
   readonly retirement: Retirement;
+  /** One for all who tell of a pool: what one object may say is limited. */
+  readonly recorder: EventRecorder;
 }
 
 /** Makes clones and ends them: the work of the replica that leads. */
@@ -61,7 +64,7 @@ export function createCloneWork(shared: Shared, known: Known): { run(leading: Ab
     },
     onProblem: ({ namespace, name, error }) => warn(logger.child({ namespace, clone: name }), 'ending a clone', error),
   });
-  const parts: Parts = { client, retirement };
+  const parts: Parts = { client, retirement, recorder: createRecorder(shared, 'headstart.dev/clones') };
   const sweeper = createSweep(shared, known, parts);
   const report = createReport(shared, known, { ...parts, sweeper });
   const workers = [createController(shared, known, { ...parts, sweeper }), sweeper, report];
@@ -71,7 +74,7 @@ export function createCloneWork(shared: Shared, known: Known): { run(leading: Ab
 function createController(
   shared: Shared,
   known: Known,
-  { client, retirement, sweeper }: Parts & { readonly sweeper: Sweeper },
+  { client, retirement, recorder, sweeper }: Parts & { readonly sweeper: Sweeper },
 ): CloneController {
   const { logger, metrics } = shared;
   const { forecasts, hpas, pools, templates, clones, time } = known;
@@ -85,7 +88,7 @@ function createController(
     templates: templates.store,
     forecasts: forecasts.store,
     hpas: hpas.store,
-    recorder: createRecorder(shared, 'headstart.dev/clones'),
+    recorder,
     retire: async (pool, victims, signal) => await retirement.retire(pool, victims, signal),
     // The sweeper ends what is too many, at the pool's rate.
     endsSurplus: false,
@@ -93,10 +96,10 @@ function createController(
     priorityClassName,
     onDecision: ({ namespace, name, created, changes }) => {
       metrics.clonesCreated(created);
-      for (const { type, status, reason, message, isWarning } of changes) {
-        logger[isWarning ? 'warn' : 'info']({ namespace, name, type, status, reason }, message);
-      }
+      for (const change of changes) logChange(shared, { ...change, namespace, name });
     },
+    onRefusal: metrics.clonesRefused,
+    onScaling: metrics.poolScaled,
     onResult: (result) => {
       metrics.reconciled(result);
       if (result.error !== undefined) warn(logger.child({ key: result.key }), 'reconciling', result.error);
@@ -126,16 +129,35 @@ function createSweep(shared: Shared, { clones, pools, time }: Known, { client, r
 }
 
 function createReport(
-  { logger }: Shared,
+  shared: Shared,
   { pools, time }: Known,
-  { client, sweeper }: Parts & { readonly sweeper: Sweeper },
+  { client, recorder, sweeper }: Parts & { readonly sweeper: Sweeper },
 ): SweepReport {
+  const { logger } = shared;
   return createSweepReport({
     client,
     clock,
+    recorder,
+    onChange: (change) => logChange(shared, change),
     now: () => time.now(),
     pools: pools.store,
     conditions: (pool) => sweeper.conditions(pool),
     onProblem: ({ key, error }) => warn(logger.child({ key }), 'writing what the sweeper sees', error),
   });
+}
+
+function logChange(
+  { logger }: Shared,
+  change: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly type: string;
+    readonly status: string;
+    readonly reason: string;
+    readonly message: string;
+    readonly isWarning: boolean;
+  },
+): void {
+  const { message, isWarning, ...words } = change;
+  logger[isWarning ? 'warn' : 'info'](words, message);
 }

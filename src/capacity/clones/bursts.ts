@@ -68,9 +68,14 @@ export function splitDemand(input: SplitInput): readonly Step[] {
   return values.map((demand, index) => {
     const start = startTime + (passed + index) * stepSeconds;
     const reach = reachAt(input, start) * base.capacityPerReplica;
-    const share = Math.max(atLeast, Math.min(lasting[index] ?? 0, reach));
+    const share = Math.max(atLeast, Math.min(wholePods(lasting[index] ?? 0, base.capacityPerReplica), reach));
     return { start, end: start + stepSeconds, demand, base: share };
   });
+}
+
+/** What the pods carry that carry so much: an HPA counts whole ones. */
+function wholePods(demand: number, capacityPerReplica: number): number {
+  return clonesFor(demand, capacityPerReplica) * capacityPerReplica;
 }
 
 /** Replicas of the base at a time: one lead away the reachable ones, from there on at the same pace. */

@@ -371,6 +371,14 @@ describe('minute by minute', () => {
     expect(Math.max(...looks.map((look) => look.short))).toBeLessThanOrEqual(0);
     expect(wanted.lastIndexOf(4)).toBeLessThanOrEqual(119);
   });
+  test('a ripple on what lasts, less than a pod, keeps no clone when the burst is over', () => {
+    const ripple = (minute: number): number => (minute >= 115 && minute < 118 ? 288 : 285);
+    const looks = live((minute) => (minute >= 90 && minute < 110 ? 490 : ripple(minute)), 180);
+    const wanted = looks.map((look) => look.wanted);
+    expect(wanted.filter((count, minute) => count !== (wanted[minute - 1] ?? 0))).toEqual([4, 0]);
+    expect(Math.max(...looks.map((look) => look.short))).toBeLessThanOrEqual(0);
+    expect(wanted.lastIndexOf(4)).toBeLessThanOrEqual(119);
+  });
   test('a long rise is the base’s, from the first minute to the last', () => {
     const looks = live((minute) => (minute >= 70 && minute < 300 ? 500 : 300), 360);
     expect(new Set(looks.map(({ wanted }) => wanted))).toEqual(new Set([0]));

@@ -83,14 +83,15 @@ const toleranceSteps = 2;
 export function planBursts(input: PlanInput): Plan {
   const { now, spec } = input;
   const previous = input.previous
-    .map((window) => ({ ...window, endTime: Math.min(window.endTime, window.startTime + spec.lifetime.maxSeconds) }))
+    .map((window) => ({
+      ...window,
+      endTime: Math.min(window.endTime, window.startTime + spec.lifetime.maxSeconds),
+      replicas: Math.min(window.replicas, spec.maxReplicas),
+    }))
     .filter(({ endTime }) => endTime > now)
     .toSorted(byStart);
   const look = lookAt({ ...input, previous });
-  if (look === undefined) {
-    const windows = previous.map((window) => ({ ...window, replicas: Math.min(window.replicas, spec.maxReplicas) }));
-    return conclude(input, windows, []);
-  }
+  if (look === undefined) return conclude(input, previous, []);
   return conclude(input, planWindows(look), look.steps);
 }
 

@@ -31,6 +31,8 @@ export interface GatherContext {
 
 /** Services, NetworkPolicies and budgets change seldom, and a list of each costs more than a look. */
 const findersMs = 60_000;
+/** Clones keep the labels that they are made with, so that those who make some go by what is so now. */
+const freshMs = 2_000;
 
 /**
  * Reads everything that a decision needs. What cannot be read is part of the answer.
@@ -57,6 +59,14 @@ export async function gather(
     finders,
     pods: context.clones.list(namespace).flatMap(({ clone }) => (clone.pool === pool.metadata.name ? [clone] : [])),
   };
+}
+
+/** Forgets what finds pods by their labels if it is not fresh. True when it is to be read again. */
+export function forgetOldFinders({ clock, finders }: GatherContext, { metadata, spec }: ClonePool): boolean {
+  const known = finders.get(metadata.namespace);
+  const isFresh = known !== undefined && known.untilMs - findersMs + freshMs >= clock.nowMs();
+  if (isFresh || spec.serving === 'Hidden') return false;
+  return finders.delete(metadata.namespace);
 }
 
 const noFinders: Finders = { services: [], networkPolicies: [], pdbs: [] };

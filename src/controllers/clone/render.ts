@@ -5,6 +5,7 @@ import type { ClonePoolCondition, ClonePoolConditionDraft } from '../../api/cond
 import type { ClonePoolConditionType, ClonePoolReason } from '../../api/reasons.ts';
 import type { ClonePool, ClonePoolStatus } from '../../api/v1alpha1/clone-pool.ts';
 import { renderCarrying } from '../../capacity/clones/carrying.ts';
+import type { WantedWindow } from '../../capacity/clones/population.ts';
 import { isAlive } from '../../capacity/clones/victims.ts';
 import type { CloneView } from '../../capacity/clones/view.ts';
 import { formatRfc3339 } from '../../series/rfc3339.ts';
@@ -64,13 +65,14 @@ export function renderStatus(
   pool: ClonePool,
   given: {
     readonly clones: readonly CloneView[];
+    readonly windows: readonly WantedWindow[];
     readonly revision: string | undefined;
     readonly perClone: number | undefined;
     readonly drafts: readonly ClonePoolConditionDraft[];
   },
   now: number,
 ): ClonePoolStatus {
-  const { clones, revision, perClone, drafts } = given;
+  const { clones, windows, revision, perClone, drafts } = given;
   const alive = clones.filter(isAlive);
   const next = alive.reduce((least, { effectiveDeadline }) => Math.min(least, effectiveDeadline), Infinity);
   const own = new Set<string>(drafts.map(({ type }) => type));
@@ -86,7 +88,7 @@ export function renderStatus(
     selector: `${cloneLabels.pool}=${pool.metadata.name}`,
     ...(Number.isFinite(next) ? { nextDeadline: formatRfc3339(next) } : {}),
     ...(targetRevision === undefined ? {} : { targetRevision }),
-    ...(perClone === undefined ? {} : { carrying: renderCarrying(clones, perClone, now) }),
+    ...(perClone === undefined ? {} : { carrying: renderCarrying({ clones, windows, perClone }, now) }),
     conditions: mergeConditions<ClonePoolCondition>(standing, drafts, at),
   };
 }
@@ -94,7 +96,7 @@ export function renderStatus(
 /** Events for the conditions that say something new. */
 export function announce(
   drafts: readonly ClonePoolConditionDraft[],
-  standing: readonly ClonePoolCondition[],
+  standing: readonly Pick<ClonePoolCondition, 'type' | 'status' | 'reason'>[],
 ): EventDraft[] {
   return drafts.flatMap((item) => {
     const last = standing.find(({ type }) => type === item.type);

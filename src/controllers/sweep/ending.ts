@@ -49,6 +49,12 @@ export interface EndingContext extends PodAccess {
   readonly onProblem: (problem: { readonly namespace: string; readonly name: string; readonly error: unknown }) => void;
 }
 
+/** Whose end it is: a label that names a pool does not make a clone of it. */
+export function exitOf({ clone, reason }: Pick<Ending, 'clone' | 'reason'>): Exit {
+  const { namespace, name, owner } = clone;
+  return { namespace, pool: owner?.isPool === true ? clone.pool : undefined, name, reason };
+}
+
 /** After a refusal; a budget has its controller look again within 10 s (pkg/registry/core/pod/storage/eviction.go). */
 const refused = { baseMs: 20_000, maxMs: 60_000 };
 const failed = { baseMs: 2_000, maxMs: 30_000 };
@@ -181,8 +187,8 @@ async function takeOff(context: EndingContext, ending: Ending, signal: AbortSign
   ending.nextMs = context.clock.nowMs();
 }
 
-function tell({ onExit }: EndingContext, { clone, reason }: Ending): void {
-  onExit({ namespace: clone.namespace, pool: clone.pool, name: clone.name, reason });
+function tell({ onExit }: EndingContext, ending: Ending): void {
+  onExit(exitOf(ending));
 }
 
 function isTerminating(pod: KubeObject): boolean {

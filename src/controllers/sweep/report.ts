@@ -10,8 +10,12 @@ import { errorCode } from '../../base/errors.ts';
 import { applyStatus } from '../../kube/apply.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import type { ObjectStore } from '../../kube/store.ts';
-import { formatRfc3339 } from '../../series/rfc3339.ts';
+import type { EventRecorder } from '../../kube/recorder.ts';
+import { formatRfc3339, parseTimestamp } from '../../series/rfc3339.ts';
+import { announce } from '../clone/render.ts';
 import type { Exit } from './ending.ts';
+import { createExitEvents } from './exit-events.ts';
+import type { ExitEvents } from './exit-events.ts';
 
 /** What a report needs. */
 export interface SweepReportOptions {
@@ -22,10 +26,20 @@ export interface SweepReportOptions {
   readonly pools: ObjectStore<ClonePool>;
   /** What the sweeper has to say of a pool. */
   readonly conditions: (pool: ClonePool) => readonly ClonePoolConditionDraft[];
+  readonly recorder: Pick<EventRecorder, 'record'>;
+  /** Told when one of its conditions has another status or reason. */
+  readonly onChange?: (change: ConditionChange) => void;
   readonly onProblem: (problem: { readonly key: string; readonly error: unknown }) => void;
 }
 
-/** Says in the status of ClonePools what the sweeper sees, and how many clones ended, by reason. */
+/** A condition that says something new. */
+export type ConditionChange = ClonePoolConditionDraft & {
+  readonly namespace: string;
+  readonly name: string;
+  readonly isWarning: boolean;
+};
+
+/** Says in the status of ClonePools, and in Events, what the sweeper sees, and how many clones ended, by reason. */
 export interface SweepReport {
   /** Counts a clone that ended. */
   exited(exit: Exit): void;
@@ -40,6 +54,9 @@ const periodMs = 5_000;
 /** Where only the numbers of a sentence waver. */
 const sameReasonSeconds = 60;
 
+/** A pool as young as this has been told of by nobody, whatever its status says. */
+const youngSeconds = 60;
+
 type Counts = Readonly<Record<string, number>>;
 
 interface PoolState {
@@ -47,33 +64,48 @@ interface PoolState {
   written: Counts;
   writtenAt: number;
   pending: Map<string, number>;
+  /** The conditions that were told last. */
+  told: readonly Pick<ClonePoolCondition, 'type' | 'status' | 'reason'>[] | undefined;
 }
 
 interface Context extends SweepReportOptions {
   readonly states: Map<string, PoolState>;
+  readonly exits: ExitEvents;
 }
 
 /** A report that has nothing to say yet. */
 export function createSweepReport(options: SweepReportOptions): SweepReport {
-  const context: Context = { ...options, states: new Map() };
+  const context: Context = { ...options, states: new Map(), exits: createExitEvents() };
   return {
-    exited: ({ namespace, pool: name, reason }) => {
+    exited: (exit) => {
+      const { namespace, pool: name, reason } = exit;
       const pool = name === undefined ? undefined : options.pools.get(namespace, name);
-      if (pool === undefined) return;
+      if (pool === undefined) {
+        context.exits.add({ apiVersion: 'v1', kind: 'Pod', namespace, name: exit.name }, exit);
+        return;
+      }
+      context.exits.add(regarding(pool), exit);
       const { pending } = stateOf(context, pool);
       pending.set(reason, (pending.get(reason) ?? 0) + 1);
     },
     run: async (signal) => {
       while (!signal.aborted) {
         await options.clock.sleep(periodMs, signal).catch(() => undefined);
-        if (!signal.aborted) await writeAll(context, signal);
+        if (signal.aborted) return;
+        for (const event of context.exits.take(options.clock.nowMs())) options.recorder.record(event);
+        await writeAll(context, signal);
       }
     },
   };
 }
 
 function stateOf({ states }: Context, { metadata }: ClonePool): PoolState {
-  const state = states.get(metadata.uid) ?? { written: {}, writtenAt: Number.NEGATIVE_INFINITY, pending: new Map() };
+  const state = states.get(metadata.uid) ?? {
+    written: {},
+    writtenAt: Number.NEGATIVE_INFINITY,
+    pending: new Map(),
+    told: undefined,
+  };
   states.set(metadata.uid, state);
   return state;
 }
@@ -102,6 +134,7 @@ async function write(
   const state = stateOf(context, pool);
   const { namespace, name, generation } = pool.metadata;
   const drafts = context.conditions(pool);
+  tell(context, pool, { drafts, now });
   const own = new Set<string>(drafts.map(({ type }) => type));
   const standing = (pool.status?.conditions ?? []).filter(({ type }) => own.has(type));
   const at = { observedGeneration: generation, now: formatRfc3339(now) };
@@ -124,6 +157,33 @@ async function write(
     if (left > 0) state.pending.set(reason, left);
     else state.pending.delete(reason);
   }
+}
+
+/** Told here alone: the clone controller writes the same conditions, and whoever comes second sees nothing new. */
+function tell(
+  context: Context,
+  pool: ClonePool,
+  { drafts, now }: { readonly drafts: readonly ClonePoolConditionDraft[]; readonly now: number },
+): void {
+  const state = stateOf(context, pool);
+  const { namespace, name, creationTimestamp } = pool.metadata;
+  const isYoung = now - parseTimestamp(creationTimestamp, 'metadata.creationTimestamp') < youngSeconds;
+  const before = state.told ?? (isYoung ? [] : (pool.status?.conditions ?? []));
+  const events = announce(drafts, before);
+  for (const { message: note, ...event } of events) {
+    context.recorder.record({ regarding: regarding(pool), note, ...event });
+  }
+  const warnings = new Set(events.filter(({ type }) => type === 'Warning').map(({ action }) => action));
+  const last = new Map(before.map(({ type, status, reason }) => [String(type), `${status} ${reason}`]));
+  for (const draft of drafts) {
+    if (last.get(draft.type) === `${draft.status} ${draft.reason}`) continue;
+    context.onChange?.({ namespace, name, ...draft, isWarning: warnings.has(draft.type) });
+  }
+  state.told = drafts;
+}
+
+function regarding({ metadata: { namespace, name, uid } }: ClonePool) {
+  return { apiVersion, kind, namespace, name, uid };
 }
 
 function mustSay(

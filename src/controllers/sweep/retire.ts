@@ -12,7 +12,7 @@ import { parseClone } from '../clone/clone-object.ts';
 import type { CloneObject } from '../clone/clone-object.ts';
 import { commitReplicas } from './commit.ts';
 import { reread } from './end-pod.ts';
-import { attempt } from './ending.ts';
+import { attempt, exitOf } from './ending.ts';
 import type { Ending, Exit } from './ending.ts';
 import type { WriteLimit } from './rate.ts';
 
@@ -212,10 +212,10 @@ async function tryAll(context: Context, endings: readonly Ending[], signal: Abor
 function prune({ clones, endings, clock, onExit }: Context): void {
   for (const [uid, ending] of endings) {
     if (ending.step === 'commit' || ending.isBusy) continue;
-    const { namespace, name, pool } = ending.clone;
+    const { namespace, name } = ending.clone;
     const isGone = !isHere(clones.get(namespace, name)?.clone, uid);
     const isForgotten = ending.step === 'done' && clock.nowMs() - ending.touchedMs > forgetMs;
-    if (isGone && ending.isUnsure) onExit({ namespace, pool, name, reason: ending.reason });
+    if (isGone && ending.isUnsure) onExit(exitOf(ending));
     if (isGone || isForgotten) endings.delete(uid);
   }
 }
