@@ -396,6 +396,21 @@ test.concurrent('a target that is deleted takes its pool and the clones with it'
   expect(await scene.clones()).toEqual([]);
 });
 
+test.concurrent.each([
+  'background',
+  'foreground',
+])('a pool that is deleted in the %s takes its clones with it', async (cascade) => {
+  const scene = await setScene(`deleted-${cascade}`);
+  const base = (await scene.base()).map(({ metadata }) => metadata.uid);
+  await scene.burst(5);
+  await scene.ready(5);
+  await scene.kubectl(['delete', 'clonepool', 'web', `--cascade=${cascade}`, '--timeout=60s']);
+  await scene.gone();
+  await delay(3_000);
+  expect(await scene.clones()).toEqual([]);
+  expect((await scene.base()).map(({ metadata }) => metadata.uid)).toEqual(base);
+});
+
 test.concurrent('a namespace that is deleted in a burst goes, and nobody tries to fill it', async () => {
   const scene = await setScene('short-lived');
   await scene.burst(12, { maxReplicas: 200 });
@@ -431,6 +446,23 @@ test.concurrent('a pool that is deleted with --cascade=orphan leaves clones that
   expect(firstMs).toBeGreaterThan(Math.min(...ends) - 1_000);
   expect(Date.now() - Math.max(...ends)).toBeLessThan(15_000);
   expect((await scene.base()).map(({ metadata }) => metadata.uid)).toEqual(base);
+});
+
+test.concurrent('who lowers maxReplicas in a burst is not refused for what the controller wrote', async () => {
+  const scene = await setScene('fewer');
+  await scene.burst(6);
+  await scene.ready(6);
+  await scene.kubectl([
+    'patch',
+    'clonepool',
+    'web',
+    '--type=merge',
+    '-p',
+    JSON.stringify({ spec: { maxReplicas: 4 } }),
+  ]);
+  await scene.ready(4);
+  const { spec } = await scene.pool();
+  expect(spec.replicas).toBe(4);
 });
 
 test.concurrent('nobody but Headstart changes what decides how long a clone lives', async () => {
