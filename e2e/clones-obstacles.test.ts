@@ -232,10 +232,16 @@ test('a node is drained under a budget in percent: before a burst, in it, while 
     name: 'web',
   });
   const standing = async () => (await client.request<Budget>({ path })).status;
-  const expected = (pods: number) =>
-    waitUntil(`the budget covers ${pods} pods`, async () => (await standing())?.expectedPods === pods, {
-      timeoutMs: 30_000,
+  const expected = async (pods: number) => {
+    let last: Budget['status'];
+    const probe = async () => {
+      last = await standing();
+      return last?.expectedPods === pods;
+    };
+    await waitUntil(`the budget covers ${pods} pods`, probe, { timeoutMs: 60_000 }).catch((cause: unknown) => {
+      throw new Error(`the budget covers ${pods} pods; last seen ${JSON.stringify(last)}`, { cause });
     });
+  };
   const drain = async (node: string): Promise<number> => {
     const startMs = Date.now();
     await cluster.kubectlOk(['drain', node, '--ignore-daemonsets', '--pod-selector=app=web', '--timeout=60s']);
@@ -296,7 +302,8 @@ test.concurrent('what a budget does not let go is deleted when the time is up, a
   await scene.reason('PDBBlocked', 'SeveralBudgets', 30_000);
   await scene.gone(60_000);
   await scene.reason('PDBBlocked', 'NotBlocked', 30_000);
-  expect((await scene.pool()).status?.exits).toEqual({ Surplus: 3 });
+  const exits = async () => (await scene.pool()).status?.exits;
+  await expect.poll(exits, { timeout: 30_000, interval: 500 }).toEqual({ Surplus: 3 });
   expect((await scene.base()).map(({ metadata }) => metadata.uid)).toEqual(base);
 });
 
@@ -313,8 +320,8 @@ test.concurrent('a quota that is too small is named in the condition, and what i
   const { message } = await scene.reason('CreationBlocked', 'QuotaExceeded');
   expect(message).toContain('exceeded quota: few, requested: pods=1, used: pods=4, limited: pods=4');
   await scene.ready(2);
-  const { message: numbers } = await scene.reason('Ready', 'CreationBlocked');
-  expect(numbers).toMatch(/^2 of 6 clones are Ready: exceeded quota: few/);
+  const told = async () => (await scene.reason('Ready', 'CreationBlocked')).message;
+  await expect.poll(told, { timeout: 30_000 }).toMatch(/^2 of 6 clones are Ready: exceeded quota: few/);
   await scene.apply(quota('10'));
   const startMs = Date.now();
   await scene.ready(6);
