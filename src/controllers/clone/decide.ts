@@ -281,7 +281,7 @@ function startSeconds(clones: readonly CloneView[]): number {
 }
 
 function nextAt(
-  { memory }: Snapshot,
+  { pool, memory }: Snapshot,
   given: {
     readonly windows: readonly PlannedWindow[] | undefined;
     readonly clones: readonly CloneView[];
@@ -290,7 +290,10 @@ function nextAt(
   },
 ): number {
   const { windows = [], clones, dropSince, now } = given;
-  const isBusy = clones.length > 0 || windows.some(({ startTime }) => startTime <= now + quietSeconds);
+  const { mode, replicas } = pool.spec;
+  // A target that comes back is only seen by looking.
+  const isWaitedFor = mode === 'Scale' && replicas > 0;
+  const isBusy = clones.length > 0 || isWaitedFor || windows.some(({ startTime }) => startTime <= now + quietSeconds);
   const times = [
     now + (isBusy ? busySeconds : quietSeconds),
     memory.retryAt,

@@ -5,10 +5,11 @@ import type { ClonePoolSpec } from '../../api/v1alpha1/clone-pool.ts';
 import { cloneView } from '../../testing/clone-views.ts';
 import { FakeClones } from '../../testing/fake-clones.ts';
 import type { CloneView } from '../../capacity/clones/view.ts';
-import { blockedCondition, holdDropSeconds, planPool } from './decide.ts';
+import { blockedCondition, holdDropSeconds, planPool, targetGoneSince } from './decide.ts';
 import type { PlanInput } from './decide.ts';
 
 const now = 5000;
+const open = { id: 'w', startTime: '1970-01-01T01:00:00Z', endTime: '1970-01-01T02:00:00Z', replicas: 2 };
 
 function plan(clones: readonly CloneView[], spec: Partial<ClonePoolSpec> | undefined, more: Partial<PlanInput> = {}) {
   return planPool(
@@ -72,8 +73,39 @@ test('clones without a pool end by their deadline and their own rule only', () =
   expect(named(clones, undefined, { idle: new Set(['uid-d']) })).toBe('a Expired, d Idle');
 });
 
+test.each<readonly [string, Partial<ClonePoolSpec>]>([
+  ['in mode Scale, whatever spec.replicas says', { mode: 'Scale', replicas: 2 }],
+  ['in mode Scale, while it is rolled out', { mode: 'Scale', replicas: 3 }],
+  ['in mode Predictive, at once', { replicas: 0, windows: [open] }],
+])('nobody wants clones of a target that is gone or has no replicas: %s', (_, spec) => {
+  const clones = [fresh('a'), old('b'), starting('c')];
+  const { victims } = plan(clones, spec, { targetGoneSince: now });
+  expect(victims.map(({ clone }) => clone.name).toSorted()).toEqual(['a', 'b', 'c']);
+  expect(victims.at(-1)?.reason).toBe('Surplus');
+});
+
+test('clones that are made as the target comes back stay, although the status is older', () => {
+  const clones = [starting('a'), starting('b')];
+  expect(named(clones, { mode: 'Scale' }, { targetGoneSince: now - 11 })).toBe('');
+});
+
+test.each([
+  ['TargetNotFound', 3600],
+  ['TargetScaledToZero', 3600],
+  ['TargetPaused', undefined],
+  ['TargetUnreadable', undefined],
+  ['TargetFound', undefined],
+] as const)('with TargetResolved for the reason %s the target is gone since %s', (reason, want) => {
+  const pool = new FakeClones().addPool('web');
+  const lastTransitionTime = '1970-01-01T01:00:00Z';
+  const at = { status: 'False', message: '', lastTransitionTime, observedGeneration: 1 } as const;
+  const status = { replicas: 0, conditions: [{ type: 'TargetResolved' as const, reason, ...at }] };
+  expect(targetGoneSince({ ...pool, status })).toBe(want);
+  expect(targetGoneSince(pool)).toBeUndefined();
+});
+
 test('a drop that lasts is followed, and one that is over is forgotten', () => {
-  const windows = [{ id: 'w', startTime: '1970-01-01T01:00:00Z', endTime: '1970-01-01T02:00:00Z', replicas: 2 }];
+  const windows = [open];
   const clones = [fresh('a'), fresh('b')];
   const first = plan(clones, { replicas: 0, windows });
   expect(first).toEqual({ victims: [], dropSince: now });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ClonePoolConditionDraft } from '../../api/conditions.ts';
-import type { ClonePoolSpec, UtilizationExit } from '../../api/v1alpha1/clone-pool.ts';
+import type { ClonePool, ClonePoolSpec, UtilizationExit } from '../../api/v1alpha1/clone-pool.ts';
 import type { IdleDecision } from '../../capacity/clones/utilization.ts';
 import { chooseVictims, isAlive } from '../../capacity/clones/victims.ts';
 import type { NodeFacts, Victim } from '../../capacity/clones/victims.ts';
@@ -12,6 +12,8 @@ export interface PlanInput {
   readonly spec: ClonePoolSpec | undefined;
   /** Revision of the target's pod template; undefined while it is not known. */
   readonly targetRevision: string | undefined;
+  /** Since when the target is gone, or has no replicas, epoch seconds; undefined while it is there. */
+  readonly targetGoneSince?: number | undefined;
   /** Clones whose end has not been begun. */
   readonly clones: readonly CloneView[];
   readonly lostReadiness: ReadonlyMap<string, number>;
@@ -48,7 +50,7 @@ export function planPool(input: PlanInput, now: number): Plan {
   const count = countSurplus(input);
   const isDrop = isSuddenDrop(spec, { count, clones: clones.length }, now);
   const dropSince = isDrop ? (input.dropSince ?? now) : undefined;
-  const isHeld = dropSince !== undefined && now - dropSince < holdDropSeconds;
+  const isHeld = input.targetGoneSince === undefined && dropSince !== undefined && now - dropSince < holdDropSeconds;
   return { victims: chooseVictims(clones, now, isHeld ? options : { ...options, count }), dropSince };
 }
 
@@ -68,18 +70,30 @@ function findOutdated({ spec, targetRevision, clones }: PlanInput, due: () => re
   return new Set(first.slice(0, most).map(({ uid }) => uid));
 }
 
-/** How many there are beyond spec.replicas; while old ones are replaced, new ones count once they are Ready. */
-function countSurplus({ spec, targetRevision, clones }: PlanInput): number {
+/**
+ * How many there are beyond spec.replicas; while old ones are replaced, new ones count once they are Ready. Nobody wants
+ * clones of a target that is gone, which in mode Scale whoever sets spec.replicas does not know; those that are younger
+ * were made as it was back.
+ */
+function countSurplus({ spec, targetRevision, targetGoneSince, clones }: PlanInput): number {
   if (spec === undefined) return 0;
   const followed = spec.onTargetChange === 'Retire' ? targetRevision : undefined;
-  let [old, ready, others] = [0, 0, 0];
+  let [old, ready, others, unwanted] = [0, 0, 0, 0];
   for (const clone of clones) {
     if (!isAlive(clone)) continue;
+    if (targetGoneSince !== undefined && clone.createdAt <= targetGoneSince) unwanted += 1;
     if (followed !== undefined && clone.revision !== followed) old += 1;
     else if (clone.isReady) ready += 1;
     else others += 1;
   }
-  return Math.max(0, old + ready + (old > 0 ? 0 : others) - spec.replicas);
+  return Math.max(unwanted, old + ready + (old > 0 ? 0 : others) - spec.replicas);
+}
+
+/** Since when there is nothing to clone, by the status that the clone controller wrote; epoch seconds. */
+export function targetGoneSince({ status }: ClonePool): number | undefined {
+  const target = status?.conditions?.find(({ type }) => type === 'TargetResolved');
+  const isGone = target?.reason === 'TargetNotFound' || target?.reason === 'TargetScaledToZero';
+  return isGone ? parseTimestamp(target.lastTransitionTime, 'lastTransitionTime') : undefined;
 }
 
 function isSuddenDrop(

@@ -10,7 +10,7 @@ import type { CloneView } from '../../capacity/clones/view.ts';
 import type { KubeObject } from '../../kube/client.ts';
 import type { ServerTime } from '../../kube/server-time.ts';
 import type { ObjectStore } from '../../kube/store.ts';
-import { blockedCondition, planPool } from './decide.ts';
+import { blockedCondition, planPool, targetGoneSince } from './decide.ts';
 import type { IdleWatch, WatchedGroup } from './idle-watch.ts';
 import { createTokenBucket, poolRate } from './rate.ts';
 import type { TokenBucket } from './rate.ts';
@@ -169,6 +169,7 @@ function planGroup(
   const input = {
     spec,
     targetRevision: pool?.status?.targetRevision,
+    targetGoneSince: pool === undefined ? undefined : targetGoneSince(pool),
     clones,
     lostReadiness: new Map(since),
     idle: isDeleted ? new Set<string>() : findIdle(context, group, now),
