@@ -50,8 +50,7 @@ function sweeperOf(count: number) {
   clones.replace(indexes.map(sweptClone), new Set());
   for (const store of [clones, pools]) store.markSynced();
   const common = { clock: systemClock, clones, onProblem: fail };
-  const writes = (): Promise<void> => Promise.resolve();
-  const retirement = createRetirement({ ...common, client, random: Math.random, writes, onExit: fail });
+  const retirement = createRetirement({ ...common, client, random: Math.random, onExit: fail });
   const idleWatch = createIdleWatch({ readPods: fail, readQuery: fail });
   const serverTime = { now: () => now, refresh: () => Promise.resolve() };
   return createSweeper({ ...common, pools, serverTime, retirement, idleWatch });

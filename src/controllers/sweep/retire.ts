@@ -14,16 +14,15 @@ import { commitReplicas } from './commit.ts';
 import { reread } from './end-pod.ts';
 import { attempt } from './ending.ts';
 import type { Ending, Exit } from './ending.ts';
-import type { WriteLimit } from './rate.ts';
 
 /** What retiring needs. */
 export interface RetirementOptions {
+  /** Whoever limits what is written limits it. */
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly random: () => number;
   /** Every clone there is, by label. */
   readonly clones: ObjectStore<CloneObject>;
-  readonly writes: WriteLimit;
   /** Told of each clone that was ended here; once for each. */
   readonly onExit: (exit: Exit) => void;
   /** Told of what went wrong and is tried again. */
@@ -181,7 +180,7 @@ async function commit(
     }).length;
   const before = context.commits.get(uid) ?? Promise.resolve();
   const work = before.then(async () => {
-    await commitReplicas(context, pool, { ending: counted.length, live }, signal);
+    await commitReplicas(context.client, pool, { ending: counted.length, live }, signal);
     for (const item of counted) item.step = 'mark';
   });
   const settled = work.catch(() => undefined);
