@@ -2,6 +2,7 @@
 import type { ClonePoolConditionDraft } from '../../api/conditions.ts';
 import type { ClonePoolSpec, UtilizationExit } from '../../api/v1alpha1/clone-pool.ts';
 import type { IdleDecision } from '../../capacity/clones/utilization.ts';
+import type { CloneGroup } from '../../capacity/clones/scan.ts';
 import { chooseVictims, isAlive } from '../../capacity/clones/victims.ts';
 import type { NodeFacts, Victim } from '../../capacity/clones/victims.ts';
 import type { CloneView } from '../../capacity/clones/view.ts';
@@ -53,6 +54,21 @@ export function planPool(input: PlanInput, now: number): Plan {
 }
 
 /**
+ * Is nobody of a pool to end, as far as can be told without another look at each clone? Then planPool says the same.
+ * Pools with an utilisation exit are not quiet.
+ */
+export function isQuiet(
+  { clones, notServing, firstDeadline, firstCreation, revision }: CloneGroup,
+  { spec, targetRevision }: Pick<PlanInput, 'spec' | 'targetRevision'>,
+  now: number,
+): boolean {
+  if (spec === undefined || spec.utilizationExit !== undefined || notServing.length > 0) return false;
+  if (Math.min(firstDeadline, firstCreation + spec.lifetime.maxSeconds) <= now) return false;
+  const isFollowed = spec.onTargetChange === 'Retire' && targetRevision !== undefined;
+  return clones.length <= spec.replicas && (!isFollowed || revision === targetRevision);
+}
+
+/**
  * Clones of another revision that may go: as many as there are clones beyond spec.replicas, where new ones count once
  * they are Ready, and those that end anyway do not. So the new ones come first.
  */
@@ -70,7 +86,8 @@ function findOutdated({ spec, targetRevision, clones }: PlanInput, due: () => re
 
 /** How many there are beyond spec.replicas; while old ones are replaced, new ones count once they are Ready. */
 function countSurplus({ spec, targetRevision, clones }: PlanInput): number {
-  if (spec === undefined) return 0;
+  // Nearly always: then no clone is looked at.
+  if (spec === undefined || clones.length <= spec.replicas) return 0;
   const followed = spec.onTargetChange === 'Retire' ? targetRevision : undefined;
   let [old, ready, others] = [0, 0, 0];
   for (const clone of clones) {

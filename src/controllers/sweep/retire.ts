@@ -48,8 +48,8 @@ export interface Retirement {
   resume(pool: ClonePool | undefined, victims: readonly Victim[]): void;
   /** Tries whatever is due; resolves when each has been tried. Call it every second. */
   advance(signal: AbortSignal): Promise<void>;
-  /** Has its end been begun here? */
-  isEnding(uid: string): boolean;
+  /** Uids of the clones whose end has been begun here. */
+  readonly ending: Pick<ReadonlySet<string>, 'has' | 'size'>;
   /** Of a pool, by its uid. */
   blocked(poolUid: string): Blocked;
 }
@@ -89,7 +89,7 @@ export function createRetirement(options: RetirementOptions): Retirement {
       );
       await tryAll(context, due, signal);
     },
-    isEnding: (uid) => endings.size > 0 && endings.has(uid),
+    ending: endings,
     blocked: (poolUid) => {
       const refused = [...endings.values()].filter(({ clone, step }) => step === 'end' && clone.owner?.uid === poolUid);
       const count = (refusal: Ending['refusal']): number =>
