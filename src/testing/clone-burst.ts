@@ -75,6 +75,8 @@ export function burstPool({ name, clones, lifeSeconds, maxPerMinute }: BurstOpti
     metadata: { name, namespace: 'default' },
     spec: {
       targetRef: { name },
+      // There is none of that name: the window stands as it is.
+      forecastRef: { name },
       maxReplicas: clones,
       lifetime: { maxSeconds: 3600 },
       termination: { maxPerMinute },
