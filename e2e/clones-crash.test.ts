@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { systemClock } from '../src/base/clock.ts';
+import type { KubeObject } from '../src/kube/client.ts';
+import { createKubeClient } from '../src/kube/http-client.ts';
+import { resourcePath } from '../src/kube/paths.ts';
+import { createReflector } from '../src/kube/reflector.ts';
 import { readAudit } from '../src/testing/audit.ts';
 import {
   answeredAt,
@@ -16,18 +20,23 @@ import type { ControlPlane } from '../src/testing/control-plane.ts';
 import { seeded } from '../src/testing/demand.ts';
 import { installHeadstart } from '../src/testing/installation.ts';
 import type { Installation, Replica } from '../src/testing/installation.ts';
-import { createProcessGroup, waitUntil } from '../src/testing/process.ts';
-import type { ProcessGroup } from '../src/testing/process.ts';
+import { waitUntil } from '../src/testing/process.ts';
 import { pass } from './stage.ts';
 
 const role = 'headstart-clones';
 /** So slow that a process which dies after a second or two has done a part of its work. */
 const slow = { HEADSTART_CLONES_QPS: '4' };
 
+/** How many clones of a pool are there, and not being deleted: now, and at most. */
+interface Watching {
+  alive(pool: string): number;
+  mostAlive(pool: string): number;
+  stop(): Promise<void>;
+}
+
 let cluster: ControlPlane;
 let headstart: Installation;
-let watching: ProcessGroup;
-let watchLog: string;
+let watching: Watching;
 
 beforeAll(async () => {
   cluster = await startControlPlane({ nodes: 10, audit: true });
@@ -35,17 +44,7 @@ beforeAll(async () => {
     prometheusUrl: 'http://127.0.0.1:9',
     env: { HEADSTART_SHUTDOWN_DELAY: '0s' },
   });
-  watching = await createProcessGroup('watch');
-  const columns = ['.type', '.object.metadata.name', '.object.metadata.uid', '.object.metadata.deletionTimestamp'];
-  const template = `${columns.map((path) => `{${path}}`).join(' ')}{"\\n"}`;
-  const selector = ['-l', 'headstart.dev/clone=true'];
-  const { logPath } = await watching.start({
-    name: 'pods',
-    command: cluster.kubectlPath,
-    args: ['get', 'pods', ...selector, '--watch', '--output-watch-events', '-o', `jsonpath=${template}`],
-    env: { KUBECONFIG: cluster.kubeconfigPath },
-  });
-  watchLog = logPath;
+  watching = follow();
 });
 afterAll(async () => {
   await watching?.stop();
@@ -53,22 +52,38 @@ afterAll(async () => {
   await cluster?.stop();
 });
 
-async function create(...items: readonly object[]): Promise<void> {
-  await cluster.kubectlOk(['create', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
+/** Looks at every state of every clone. */
+function follow(): Watching {
+  const pools = new Map<string, { alive: Set<string>; most: number }>();
+  const over = new AbortController();
+  const reflector = createReflector<KubeObject>({
+    client: createKubeClient({ kubeconfig: cluster.kubeconfigPath, userAgent: 'story' }),
+    path: resourcePath({ apiVersion: 'v1', plural: 'pods' }),
+    query: { labelSelector: 'headstart.dev/clone=true' },
+    clock: systemClock,
+    random: Math.random,
+    onChange: ({ type, object: { metadata } }) => {
+      const pool = metadata.labels?.['headstart.dev/pool'] ?? '';
+      const known = pools.get(pool) ?? { alive: new Set(), most: 0 };
+      pools.set(pool, known);
+      if (type === 'deleted' || metadata.deletionTimestamp !== undefined) known.alive.delete(metadata.uid ?? '');
+      else known.alive.add(metadata.uid ?? '');
+      known.most = Math.max(known.most, known.alive.size);
+    },
+  });
+  const running = reflector.run(over.signal);
+  return {
+    alive: (pool) => pools.get(pool)?.alive.size ?? 0,
+    mostAlive: (pool) => pools.get(pool)?.most ?? 0,
+    stop: async () => {
+      over.abort(new Error('the stories are over'));
+      await running;
+    },
+  };
 }
 
-/** How many clones of a pool were alive at most: there, and not being deleted. Every state of every pod is looked at. */
-async function mostAlive(pool: string): Promise<number> {
-  const alive = new Set<string>();
-  let most = 0;
-  for (const line of (await readFile(watchLog, 'utf8')).split('\n')) {
-    const [type, name = '', uid = '', deletion = ''] = line.split(' ');
-    if (!isOf(pool, name)) continue;
-    if (type === 'DELETED' || deletion !== '') alive.delete(uid);
-    else alive.add(uid);
-    most = Math.max(most, alive.size);
-  }
-  return most;
+async function create(...items: readonly object[]): Promise<void> {
+  await cluster.kubectlOk(['create', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
 }
 
 function isOf(pool: string, pod: string): boolean {
@@ -166,7 +181,7 @@ test('500 clones come, expire in one second, and go no faster than is allowed', 
   expect(excess(endedAt, 10)).toBeLessThanOrEqual(0);
 
   await untilSettled('crowd', 0);
-  expect(await mostAlive('crowd')).toBe(clones);
+  expect(watching.mostAlive('crowd')).toBe(clones);
   const ended = await requests('crowd', isEnd);
   expect(ended.names).toEqual((await requests('crowd', isCreation)).names);
   expect(new Set(ended.names).size).toBe(clones);
@@ -201,17 +216,18 @@ async function scale(pool: string, replicas: number): Promise<void> {
  */
 function createKiller(seed: number) {
   const random = seeded(seed);
-  let kills = 0;
+  /** How many clones of each pool were alive then. */
+  const kills: string[] = [];
   return {
-    kills: () => kills,
+    kills,
     kill: async (times: number): Promise<void> => {
       for (let time = 0; time < times; time += 1) {
         const { process, index } = await leader();
         await pass(random() * 2);
         process.kill('SIGKILL');
         await process.exited;
-        kills += 1;
-        if (kills % 7 === 0) await leader();
+        kills.push(`${watching.alive('scaled')}/${watching.alive('burst')}`);
+        if (kills.length % 7 === 0) await leader();
         await headstart.startReplica(role, { index, env: slow });
       }
     },
@@ -255,7 +271,10 @@ test('the leader is killed twenty times during a burst, and nobody could tell fr
   await kill(7);
   await untilSettled('scaled', left);
   await untilSettled('burst', 0);
-  expect(kills()).toBe(20);
+  process.stdout.write(`killed with clones of two pools alive: ${kills.join(' ')}\n`);
+  expect(kills).toHaveLength(20);
+  // It was in the middle of something.
+  expect(new Set(kills).size).toBeGreaterThan(8);
   expect(await state('scaled')).toEqual(await state('calm'));
 
   const gone = [
@@ -265,7 +284,7 @@ test('the leader is killed twenty times during a burst, and nobody could tell fr
   ] as const;
   for (const [pool, made, over] of gone) {
     const [created, ended] = [await requests(pool, isCreation), await requests(pool, isEnd)];
-    const counts = { pool, made: created.names.length, ended: ended.names.length, most: await mostAlive(pool) };
+    const counts = { pool, made: created.names.length, ended: ended.names.length, most: watching.mostAlive(pool) };
     expect(counts).toEqual({ pool, made, ended: over, most: made });
     expect([new Set(created.names).size, new Set(ended.names).size]).toEqual([made, over]);
   }
