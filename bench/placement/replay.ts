@@ -7,7 +7,7 @@ import { createNodePool } from './pool.ts';
 import type { NodePool, NodeTimes } from './pool.ts';
 import type { Policy } from './policies.ts';
 import { speed } from './stage.ts';
-import type { BenchPod, Stage } from './stage.ts';
+import type { Stage } from './stage.ts';
 import type { PlannedClone } from './trace.ts';
 
 /** What a trace has cost under one policy. */
@@ -59,7 +59,7 @@ export async function replay(
   policy: Policy,
   { trace, seed, countFrom, end }: ReplayInput,
 ): Promise<Outcome> {
-  const { client, cluster } = stage;
+  const { client } = stage;
   const namespace = `${policy.name}-${seed}`;
   await prepare(stage, namespace);
   const pool = createNodePool({ client, policy: namespace, ...nodes, countFrom });
@@ -71,8 +71,7 @@ export async function replay(
   for (let now = 0; now < end; await delay(lookMs)) now = await look(run, spreads);
   ending.abort();
   await living;
-  await cluster.kubectlOk(['delete', 'namespace', namespace]);
-  await cluster.kubectlOk(['delete', 'nodes', '-l', `bench/policy=${namespace}`]);
+  await clear(stage, namespace);
   const counted = clones.filter(({ at, deadline }) => at >= countFrom && deadline < end);
   const waits = counted.flatMap(({ placedAt, at }) => (placedAt === undefined ? [] : [placedAt - at]));
   return { ...pool.times, waits, neverPlaced: counted.length - waits.length, spreads: [...spreads.values()] };
@@ -87,6 +86,14 @@ async function prepare({ cluster }: Stage, namespace: string): Promise<void> {
     await delay(200);
   }
   throw new Error(`namespace ${namespace}: no service account`);
+}
+
+/** At once, so that the next seed finds nothing of this one: a namespace takes a minute to go. */
+async function clear({ client, cluster }: Stage, namespace: string): Promise<void> {
+  const pods = resourcePath({ apiVersion: 'v1', plural: 'pods', namespace });
+  await client.request({ method: 'DELETE', path: pods, body: { gracePeriodSeconds: 0 }, timeoutMs: 60_000 });
+  await cluster.kubectlOk(['delete', 'nodes', '-l', `bench/policy=${namespace}`, '--wait=false']);
+  await cluster.kubectlOk(['delete', 'namespace', namespace, '--wait=false']);
 }
 
 /** From its start to its deadline, or to the end of the run. */
@@ -133,6 +140,8 @@ function podOf({ policy, namespace, startMs }: Run, { name, cores, deadline }: R
       schedulerName: policy.schedulerName,
       automountServiceAccountToken: false,
       nodeSelector: { 'bench/policy': namespace },
+      // Which a node has until a controller has looked at it.
+      tolerations: [{ key: 'node.kubernetes.io/not-ready', operator: 'Exists' }],
       ...(policy.affinity === undefined ? {} : { affinity: policy.affinity(bucket) }),
       containers: [
         { name: 'web', image: 'web', resources: { requests: { cpu: String(cores), memory: `${cores}Gi` } } },
@@ -165,9 +174,9 @@ function whereabouts({ stage, namespace, clones }: Run, now: number) {
   for (const clone of clones) {
     const pod = stage.pods.get(namespace, clone.name);
     if (pod === undefined) continue;
-    const node = pod.spec?.nodeName;
+    const { node } = pod.clone;
     if (node === undefined) {
-      unplacedCores += isUnschedulable(pod) ? clone.cores : 0;
+      unplacedCores += pod.isUnschedulable ? clone.cores : 0;
       continue;
     }
     clone.placedAt ??= now;
@@ -175,8 +184,4 @@ function whereabouts({ stage, namespace, clones }: Run, now: number) {
     onNodes.set(node, { cores: cores + clone.cores, deadlines: [...deadlines, clone.deadline] });
   }
   return { onNodes, unplacedCores };
-}
-
-function isUnschedulable({ status }: BenchPod): boolean {
-  return status?.conditions?.some(({ type, reason }) => type === 'PodScheduled' && reason === 'Unschedulable') ?? false;
 }

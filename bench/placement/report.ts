@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { cpus } from 'node:os';
+import { cpus, loadavg } from 'node:os';
 import { baseline, policies } from './policies.ts';
 import { nodes } from './replay.ts';
 import type { Outcome } from './replay.ts';
@@ -29,7 +29,8 @@ first ${countFrom} s, in which the nodes fill, do not count. A burst comes every
 (log-normal) with 1 core or (a quarter) 2; they end together, after 30, 60, 90, 120 or 180 s. Nodes have ${nodes.nodeCores} cores; one comes
 ${nodes.provisionSeconds} s after no other takes a clone, and goes after ${nodes.emptySeconds} s without one; ${nodes.maxNodes} at most. There are no other pods. In a seed all
 policies see the same bursts at the same time. Time runs about ${speed} times as fast as in life, and with it the steps of the score,
-the buckets of deadlines and the schedulers' next tries.
+the buckets of deadlines and the schedulers' next tries. The machine's load was ${(loadavg()[2] ?? Number.NaN).toFixed(1)} when this was written: above ${cpus().length}, what
+clones wait for is also the machine.
 `;
 }
 
@@ -81,7 +82,7 @@ function notes({ runs }: Results): string {
 - A node-hour is an hour of a node between its registration and its removal. Stranded is what of it a node is less than half
   requested, or empty and not yet given back. Needed is what the clones request while they run, in nodes: below 1.00 nothing
   is possible. A clone that waits longer for a node runs for a shorter time, so compare node time by what was needed.
-- Compare with MostAllocated, not with what kube-scheduler does as it comes: most of what there is to save, packing saves.
+- Compare with MostAllocated, not with what kube-scheduler does as it comes: packing needs to know nothing of deadlines.
 - Small and short: ${runs.length} seeds of some minutes. The numbers tell which policy is better here, not what a cluster will save; no
   clone ends early, and no node has other pods, which would hide the difference.
 - Affinity packs by preference only, against kube-scheduler's own spreading; its result depends on how much clones there are.

@@ -65,10 +65,11 @@ try {
   for (let seed = first; seed < first + seeds; seed += abreast) {
     const batch = Array.from({ length: Math.min(abreast, first + seeds - seed) }, (_, index) => seed + index);
     runs.push(...(await Promise.all(batch.map(async (each) => await runSeed(stage, each)))));
+    if (stage.answersMs.length === 0) throw new Error('the extender was not asked: its policy was not measured');
+    // After each, so that a run that is cut short has said something.
+    await writeFile(flags.out, render({ runs, shape, countFrom, answersMs: stage.answersMs }));
+    log(`wrote ${flags.out}`);
   }
-  if (stage.answersMs.length === 0) throw new Error('the extender was not asked: its policy was not measured');
-  await writeFile(flags.out, render({ runs, shape, countFrom, answersMs: stage.answersMs }));
-  log(`wrote ${flags.out}`);
 } finally {
   await stage.stop();
 }

@@ -8,6 +8,7 @@ import { ensureControlPlaneBinaries } from '../../hack/control-plane/build.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { readClone } from '../../src/capacity/clones/read-clone.ts';
 import type { PodObject } from '../../src/capacity/clones/read-clone.ts';
+import type { CloneView } from '../../src/capacity/clones/view.ts';
 import { createHorizons, placedPods, readPlaced } from '../../src/extender/horizons.ts';
 import { registerExtender } from '../../src/extender/routes.ts';
 import type { KubeClient, KubeObject } from '../../src/kube/client.ts';
@@ -25,8 +26,9 @@ import type { ProcessGroup } from '../../src/testing/process.ts';
 
 /** A pod as the bench sees it. */
 export interface BenchPod extends KubeObject {
-  readonly spec?: { readonly nodeName?: string };
-  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly reason?: string }[] };
+  readonly clone: CloneView;
+  /** A scheduler has found no node for it. */
+  readonly isUnschedulable: boolean;
 }
 
 /** A control plane with three schedulers and the extender. */
@@ -60,9 +62,14 @@ export async function createStage(log: (line: string) => void): Promise<Stage> {
   const ending = new AbortController();
   const watching = { client, clock: systemClock, random: Math.random, onError: (error: unknown) => log(String(error)) };
   const path = resourcePath({ apiVersion: 'v1', plural: 'pods' });
-  const pods = createReflector<BenchPod>({ ...watching, path, query: { labelSelector: 'headstart.dev/clone=true' } });
+  const pods = createReflector<BenchPod>({
+    ...watching,
+    path,
+    query: { labelSelector: 'headstart.dev/clone=true' },
+    parse: readBenchPod,
+  });
   const horizons = createHorizons({
-    clones: () => pods.store.list().map((pod) => readClone(pod as PodObject)),
+    clones: () => pods.store.list().map(({ clone }) => clone),
     hasPlaced: () => placed.store.hasSynced(),
     clock: systemClock,
   });
@@ -93,6 +100,14 @@ export async function createStage(log: (line: string) => void): Promise<Stage> {
       await cluster.stop();
     },
   };
+}
+
+function readBenchPod(pod: KubeObject): BenchPod {
+  const { metadata, status } = pod as PodObject;
+  const condition = (
+    status?.conditions as readonly { readonly type: string; readonly reason?: string }[] | undefined
+  )?.find(({ type }) => type === 'PodScheduled');
+  return { metadata, clone: readClone(pod as PodObject), isUnschedulable: condition?.reason === 'Unschedulable' };
 }
 
 async function startExtender(

@@ -93,8 +93,8 @@ One forecaster process, a loop of 60 s, a day of history at one point a minute f
 | resident memory | ${writes.residentMiB.toFixed(0)} MiB |
 | limit of its Deployment | ${writes.limitMiB.toFixed(0)} MiB |
 
-It runs with the flags of its Deployment, and takes ${percent(1 - headroom(writes))} of its memory limit.${headroom(writes) < 0 ? tooMany : ''} Longer
-histories take more: see [Sizing](operations.md#sizing).
+It runs with the flags of its Deployment, and takes ${percent(1 - headroom(writes))} of its memory limit.${headroom(writes) < 0 ? tooMany : ''}
+Longer histories take more: see [Sizing](operations.md#sizing).
 `;
 }
 

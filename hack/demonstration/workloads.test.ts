@@ -2,12 +2,20 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { clonePoolSchema } from '../../src/api/v1alpha1/clone-pool.ts';
+import { cloneTemplateSchema } from '../../src/api/v1alpha1/clone-template.ts';
 import { demandForecastSchema } from '../../src/api/v1alpha1/demand-forecast.ts';
 import { readWorkloads, settledDeployments } from './workloads.ts';
 import type { ExampleObject } from './workloads.ts';
 
 const folder = new URL('../../manifests/examples/', import.meta.url);
 const files = (await readdir(folder)).filter((name) => name.endsWith('.yaml'));
+
+const schemas = new Map<string, unknown>([
+  ['DemandForecast', demandForecastSchema],
+  ['ClonePool', clonePoolSchema],
+  ['CloneTemplate', cloneTemplateSchema],
+]);
 
 interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
@@ -23,15 +31,15 @@ function unknownFields(value: unknown, { properties }: Schema): string[] {
 }
 
 describe('each example', () => {
-  test.each(files)('%s is YAML whose DemandForecasts have only fields that there are', async (file) => {
+  test.each(files)('%s is YAML whose objects of our kinds have only fields that there are', async (file) => {
     const documents = parseAllDocuments(await readFile(new URL(file, folder), 'utf8'));
     expect(documents.flatMap(({ errors }) => errors)).toEqual([]);
-    const forecasts = documents
-      .map((document) => document.toJS() as ExampleObject)
-      .filter(({ kind }) => kind === 'DemandForecast');
-    expect(forecasts).not.toEqual([]);
-    const schema = JSON.parse(JSON.stringify(demandForecastSchema)) as Schema;
-    expect(forecasts.flatMap(({ spec }) => unknownFields({ spec }, schema))).toEqual([]);
+    const ours = documents.map((document) => document.toJS() as ExampleObject).filter(({ kind }) => schemas.has(kind));
+    expect(ours).not.toEqual([]);
+    const unknown = ours.flatMap(({ kind, spec }) =>
+      unknownFields({ spec }, JSON.parse(JSON.stringify(schemas.get(kind))) as Schema),
+    );
+    expect(unknown).toEqual([]);
   });
 });
 

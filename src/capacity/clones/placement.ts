@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { cloneLabels } from '../../api/clone-labels.ts';
 import type { PodObject } from './read-clone.ts';
-import type { CloneView } from './view.ts';
+import type { CloneState, CloneView } from './view.ts';
 
 /** What a node is worth to a clone; times in epoch seconds. */
 export interface PlacementInput {
@@ -35,6 +35,11 @@ const maxGapPenalty = 2;
  * LAVA (arXiv 2412.09840), which places virtual machines on hosts by predicted lifetimes.
  */
 export function placementScore({ deadline, horizon, now, unitSeconds = defaultUnitSeconds }: PlacementInput): number {
+  return score(deadline, horizon, now, unitSeconds);
+}
+
+/** Without an object a node: kube-scheduler waits for thousands of these. */
+function score(deadline: number, horizon: number, now: number, unitSeconds: number): number {
   const extension = Math.max(0, deadline - Math.max(horizon, now));
   const tier = extension === 0 ? 0 : Math.ceil(Math.log2(1 + extension / unitSeconds));
   const gapUnits = Number.isFinite(horizon) ? Math.max(0, horizon - deadline) / unitSeconds : foreverUnits;
@@ -56,9 +61,13 @@ export interface ScoreNodesInput {
  * A score for each node, in their order. None is left out: what is left out counts as 0 to kube-scheduler, and what may
  * not take a clone it has sorted out before.
  */
-export function scoreNodes({ names, horizons, ...rest }: ScoreNodesInput): readonly NodeScore[] {
-  return names.map((name) => ({ name, score: placementScore({ ...rest, horizon: horizons.get(name) ?? rest.now }) }));
+export function scoreNodes(input: ScoreNodesInput): readonly NodeScore[] {
+  const { names, horizons, deadline, now, unitSeconds = defaultUnitSeconds } = input;
+  return names.map((name) => ({ name, score: score(deadline, horizons.get(name) ?? now, now, unitSeconds) }));
 }
+
+/** What is on its way out holds the node for its grace period only. */
+const leaving: ReadonlySet<CloneState> = new Set<CloneState>(['Retiring', 'Terminating', 'Ended']);
 
 /**
  * Until when each node is needed, epoch seconds: for good (Infinity) where a pod is that is neither a clone nor of a
@@ -72,8 +81,7 @@ export function nodeHorizons(
 ): ReadonlyMap<string, number> {
   const horizons = new Map<string, number>();
   for (const { node, state, effectiveDeadline } of clones) {
-    // What is on its way out holds the node for its grace period only.
-    if (node === undefined || ['Retiring', 'Terminating', 'Ended'].includes(state)) continue;
+    if (node === undefined || leaving.has(state)) continue;
     horizons.set(node, Math.max(horizons.get(node) ?? now, effectiveDeadline));
   }
   for (const [node, count] of otherPodsByNode) {
