@@ -10,8 +10,8 @@ import type { CloneView } from '../../capacity/clones/view.ts';
 import type { KubeObject } from '../../kube/client.ts';
 import type { ServerTime } from '../../kube/server-time.ts';
 import type { ObjectStore } from '../../kube/store.ts';
-import { blockedCondition, isQuiet, planPool } from './decide.ts';
-import type { PlanInput } from './decide.ts';
+import { blockedCondition, isQuiet, planPool, targetGoneSince } from './decide.ts';
+import type { Wanted } from './decide.ts';
 import type { IdleWatch, WatchedGroup } from './idle-watch.ts';
 import { createTokenBucket, poolRate } from './rate.ts';
 import type { TokenBucket } from './rate.ts';
@@ -182,8 +182,12 @@ function planGroup(
 }
 
 /** What is to be there. What goes with its pool is deleted by the garbage collector. */
-function planned({ pool }: Group): Pick<PlanInput, 'spec' | 'targetRevision'> {
-  return { spec: isGoing(pool) ? undefined : pool?.spec, targetRevision: pool?.status?.targetRevision };
+function planned({ pool }: Group): Wanted {
+  return {
+    spec: isGoing(pool) ? undefined : pool?.spec,
+    targetRevision: pool?.status?.targetRevision,
+    targetGoneSince: pool === undefined ? undefined : targetGoneSince(pool),
+  };
 }
 
 function isGoing(pool: ClonePool | undefined): boolean {
