@@ -55,7 +55,6 @@ export function createCloneWork(shared: Shared, known: Known): { run(leading: Ab
     clock,
     random,
     clones: known.clones.store,
-    writes: async () => undefined,
     onExit: (exit) => {
       const { namespace, pool, name, reason } = exit;
       metrics.cloneEnded(reason);

@@ -5,7 +5,8 @@ import type { ClonePoolSpec } from '../../api/v1alpha1/clone-pool.ts';
 import { cloneView } from '../../testing/clone-views.ts';
 import { FakeClones } from '../../testing/fake-clones.ts';
 import type { CloneView } from '../../capacity/clones/view.ts';
-import { blockedCondition, holdDropSeconds, planPool, targetGoneSince } from './decide.ts';
+import { groupClones } from '../../capacity/clones/scan.ts';
+import { blockedCondition, holdDropSeconds, isQuiet, planPool, targetGoneSince } from './decide.ts';
 import type { PlanInput } from './decide.ts';
 
 const now = 5000;
@@ -123,19 +124,20 @@ test.each([
   expect(`${status} ${reason}`).toBe(want);
 });
 
+const anyClone = fc
+  .record({
+    name: fc.integer({ min: 0, max: 99 }).map((n) => `c${n}`),
+    revision: fc.constantFrom('r0', 'r1'),
+    isReady: fc.boolean(),
+    effectiveDeadline: fc.constantFrom(now, now + 500, now + 600),
+    createdAt: fc.constantFrom(now - 500, now - 10),
+  })
+  .map((given) => cloneView({ ...given, state: given.isReady ? 'Serving' : 'Starting' }));
+const anyPool = fc.uniqueArray(anyClone, { maxLength: 12, selector: ({ name }) => name });
+
 test('what stays is never less than what is wanted, unless it had to end', () => {
-  const clone = fc
-    .record({
-      name: fc.integer({ min: 0, max: 99 }).map((n) => `c${n}`),
-      revision: fc.constantFrom('r0', 'r1'),
-      isReady: fc.boolean(),
-      effectiveDeadline: fc.constantFrom(now, now + 500, now + 600),
-      createdAt: fc.constantFrom(now - 500, now - 10),
-    })
-    .map((given) => cloneView({ ...given, state: given.isReady ? 'Serving' : 'Starting' }));
-  const pool = fc.uniqueArray(clone, { maxLength: 12, selector: ({ name }) => name });
   fc.assert(
-    fc.property(pool, fc.nat(14), (clones, replicas) => {
+    fc.property(anyPool, fc.nat(14), (clones, replicas) => {
       const { victims } = plan(clones, { replicas });
       const forced = victims.filter(({ reason }) => reason === 'Expired' || reason === 'StartFailed').length;
       const chosen = victims.length - forced;
@@ -144,4 +146,32 @@ test('what stays is never less than what is wanted, unless it had to end', () =>
     }),
     { numRuns: 3000 },
   );
+});
+
+test('in a pool that is quiet nobody is to end', () => {
+  const quiet = cloneView({ name: 'c', createdAt: now - 10 });
+  const clones = fc.oneof(
+    anyPool,
+    fc.nat(4).map((count) => Array.from({ length: count }, (_, n) => ({ ...quiet, uid: `${n}` }))),
+  );
+  const changes = fc.record({
+    onTargetChange: fc.constantFrom('Retire', 'Keep'),
+    replicas: fc.nat(14),
+    maxSeconds: fc.constantFrom(60, 500, 3600),
+    targetRevision: fc.constantFrom('r0', 'r1', undefined),
+    targetGoneSince: fc.constantFrom(undefined, undefined, now - 1),
+  });
+  let count = 0;
+  fc.assert(
+    fc.property(clones, changes, (present, { onTargetChange, replicas, maxSeconds, ...target }) => {
+      const lifetime = { maxSeconds, marginSeconds: 60, startupBudgetSeconds: 180 };
+      const { spec } = new FakeClones().addPool('web', { onTargetChange, replicas, lifetime });
+      const [group] = groupClones(present.map((clone) => ({ clone })));
+      if (group === undefined || !isQuiet(group, { spec, ...target }, now)) return;
+      count += 1;
+      expect(plan(present, spec, target)).toEqual({ victims: [], dropSince: undefined });
+    }),
+    { numRuns: 3000 },
+  );
+  expect(count).toBeGreaterThan(100);
 });
