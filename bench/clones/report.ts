@@ -85,7 +85,7 @@ function micros({ micro }: Results): string {
 | p99 | ${ms(micro.reviewP99)} |
 | the scheduler extender, 5,000 nodes and 10,000 clones, p50 | ${ms(micro.scoreP50)} |
 | p99 | ${ms(micro.scoreP99)} |
-| p99 with TLS and 150 KiB of names on the way | ${ms(micro.answerP99)} |
+| p99 with TLS and 225 KiB of names on the way | ${ms(micro.answerP99)} |
 `;
 }
 
