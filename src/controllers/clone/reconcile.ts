@@ -152,15 +152,12 @@ export function createCloneController(options: CloneControllerOptions): CloneCon
  */
 async function reconcile(context: Context, key: string, signal: AbortSignal): Promise<ReconcileResult> {
   const [namespace = '', name = ''] = key.split('/');
-  const { client, memories, decideOptions } = context;
+  const { client, memories } = context;
   const pool = context.pools.get(namespace, name);
   if (pool === undefined) return undefined;
   if (context.now() === undefined) return { requeueAfterMs: unknownTimeMs };
   const { uid } = pool.metadata;
-  const gathered = await gather(context, pool, signal);
-  const others = context.sweeperConditions?.(pool) ?? [];
-  const snapshot = { ...gathered, memory: memories.of(uid), others };
-  const decision = decide(snapshot, timeOf(context), decideOptions);
+  const { snapshot, decision } = await look(context, pool, signal);
   memories.dropped(uid, decision.dropSince);
   const written = await writeSpec(client, snapshot, decision, signal);
   if (written === undefined) return undefined;
@@ -170,6 +167,26 @@ async function reconcile(context: Context, key: string, signal: AbortSignal): Pr
   const victims = context.endsSurplus ? decision.victims : decision.room;
   if (victims.length > 0) await context.retire(written, victims, signal);
   return await conclude(context, snapshot, { decision, created: made.created, signal });
+}
+
+/**
+ * Reads and decides. Where clones are to be made, Services and the like are asked for anew: labels that a Service does
+ * not find would be theirs for as long as they live.
+ */
+async function look(
+  context: Context,
+  pool: ClonePool,
+  signal: AbortSignal,
+): Promise<{ readonly snapshot: Snapshot; readonly decision: Decision }> {
+  const startMs = context.clock.nowMs();
+  const take = async (sinceMs?: number) => {
+    const gathered = await gather(context, pool, { signal, ...(sinceMs === undefined ? {} : { sinceMs }) });
+    const others = context.sweeperConditions?.(pool) ?? [];
+    const snapshot = { ...gathered, memory: context.memories.of(pool.metadata.uid), others };
+    return { snapshot, decision: decide(snapshot, timeOf(context), context.decideOptions) };
+  };
+  const first = await take();
+  return first.decision.creates.length === 0 ? first : await take(startMs);
 }
 
 /** Makes the clones, and remembers how that went. */
