@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readAudit } from '../src/testing/audit.ts';
+import type { AuditEvent } from '../src/testing/audit.ts';
 import type { ControlPlane } from '../src/testing/control-plane.ts';
 import type { Manifest } from '../src/testing/rendering.ts';
 
@@ -27,21 +27,6 @@ interface Right {
   readonly name: string | undefined;
 }
 
-/** One request, as the apiserver's audit log tells of it. */
-interface AuditEvent {
-  readonly verb: string;
-  readonly user: { readonly username: string };
-  readonly objectRef?: {
-    readonly resource: string;
-    readonly apiGroup?: string;
-    readonly subresource?: string;
-    readonly namespace?: string;
-    readonly name?: string;
-  };
-  readonly requestURI: string;
-  readonly responseStatus?: { readonly code: number };
-}
-
 /** What the audit log says about the rights of a rendering's ServiceAccounts. */
 export interface RightsReport {
   /** Rights that no request has used. */
@@ -55,7 +40,7 @@ export interface RightsReport {
 export async function reportRights(controlPlane: ControlPlane, objects: readonly Manifest[]): Promise<RightsReport> {
   const rights = await rightsOf(controlPlane, objects);
   const users = new Set(rights.map(({ user }) => user));
-  const events = (await auditEvents(controlPlane)).filter(({ user }) => users.has(user.username));
+  const events = (await readAudit(controlPlane)).filter(({ user }) => users.has(user.username));
   const unused = rights.filter((right) => !events.some((event) => isUse(right, event)));
   const forbidden = events.filter(({ responseStatus }) => responseStatus?.code === 403);
   return {
@@ -63,11 +48,6 @@ export async function reportRights(controlPlane: ControlPlane, objects: readonly
     forbidden: [...new Set(forbidden.map(({ user, verb, requestURI }) => `${user.username} ${verb} ${requestURI}`))],
     used: rights.length - unused.length,
   };
-}
-
-async function auditEvents({ dir }: ControlPlane): Promise<AuditEvent[]> {
-  const lines = (await readFile(join(dir, 'audit.log'), 'utf8')).split('\n');
-  return lines.filter((line) => line.endsWith('}')).map((line) => JSON.parse(line) as AuditEvent);
 }
 
 async function rightsOf(controlPlane: ControlPlane, objects: readonly Manifest[]): Promise<Right[]> {

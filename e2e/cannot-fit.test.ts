@@ -20,9 +20,9 @@ test('the model cannot fit: observed demand is published, and the status says wh
   const message = await stage.reason('web', 'Forecastable', 'TooLittleHistory');
   expect(message).toMatch(/have \d+m.*need \d+h/);
   await stage.reason('web', 'Publishing', 'ObservedOnly');
-  const predicted = await stage.metric('predicted_demand', 'web');
-  expect(predicted.value).toBeGreaterThan(200);
-  expect(predicted.value).toBeLessThan(220);
+  // A rate falls short while its window holds the join of history and scrapes, which is late on a busy machine.
+  const predicted = async () => Math.abs((await stage.metric('predicted_demand', 'web')).value - 210);
+  await expect.poll(predicted, { timeout: 90_000, interval: 2000 }).toBeLessThan(10);
   const { status } = await stage.forecast('web');
   expect(status?.forecast).toBeUndefined();
   expect(status?.history?.need).toMatch(/h$/);

@@ -327,6 +327,55 @@ test('an apiserver that does not answer is exit code 3, wrong credentials too, a
   expect((await doctor('--timeout', 'soon')).code).toBe(2);
 });
 
+test('a ClonePool says what is wrong, an HPA that follows observed demand is named, and none is left behind', async () => {
+  const pool = (name: string, target: string, more: object) => ({
+    apiVersion: 'headstart.dev/v1alpha1',
+    kind: 'ClonePool',
+    metadata: { name },
+    spec: { targetRef: { name: target }, maxReplicas: 3, lifetime: { maxSeconds: 600 }, ...more },
+  });
+  await stage.apply(pool('lost', 'nobody', { mode: 'Scale' }));
+  await stage.apply(pool('web', 'web', { forecastRef: { name: 'web' }, maxBurstSeconds: 60 }));
+  const broken = await waitUntil(
+    'both pools are judged',
+    async () => {
+      const seen = await report();
+      const reasons = reasonsOf(seen, 'clone-pool');
+      return reasons.includes('TargetResolved') && reasons.includes('ReadsObserved') && seen;
+    },
+    { timeoutMs: 60_000, intervalMs: 2000 },
+  );
+  await stage.controlPlane.kubectlOk(['delete', 'clp', 'lost', 'web']);
+  expect(broken.code).toBe(1);
+  expect(find(broken, 'TargetResolved').message).toContain('TargetNotFound: no Deployment nobody in namespace default');
+  expect(find(broken, 'ReadsObserved').message).toContain('HPA web also reads observed_demand');
+  const pods = await stage.controlPlane.kubectlOk(['get', 'pods', '-A', '-o', 'name']);
+  expect(pods).not.toContain('headstart-doctor');
+});
+
+test('a policy that nothing binds, a webhook that nobody answers, a clones role that is gone', async () => {
+  const guard = 'headstart-clone-guard';
+  await stage.controlPlane.kubectlOk(['delete', 'validatingadmissionpolicybinding', guard]);
+  const unbound = await report();
+  await restore('ValidatingAdmissionPolicyBinding', guard);
+  expect(find(unbound, 'NotBound')).toMatchObject({ check: 'clone-guard', status: 'error' });
+
+  for (const { process } of stage.headstart.replicas('headstart-clones')) process.kill('SIGKILL');
+  const silent = await waitUntil(
+    'the webhook does not answer, the policy refuses, and the Lease is over',
+    async () => {
+      const seen = await report();
+      return (
+        reasonsOf(seen, 'clone-webhook').includes('NoAnswer') && reasonsOf(seen, 'leader').includes('Expired') && seen
+      );
+    },
+    { timeoutMs: 90_000, intervalMs: 2000 },
+  );
+  expect(find(silent, 'NoAnswer')).toMatchObject({ check: 'clone-webhook', status: 'warning' });
+  expect(find(silent, 'NoAnswer').message).toContain('and the policy refused it');
+  expect(find(silent, 'Expired').message).toContain('nobody makes clones, nor ends them');
+});
+
 test('Deployments without ready pods, a forecaster that is gone, clocks that differ, an API that does not answer', async () => {
   const { kubectlOk } = stage.controlPlane;
   const inSystem = ['-n', 'headstart-system'];

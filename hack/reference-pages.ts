@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { exitMeanings } from '../src/api/clone-labels.ts';
 import { clonePoolQuestions, clonePoolReasons, conditionQuestions, reasons } from '../src/api/reasons.ts';
 import { catalogue } from '../src/observability/catalogue.ts';
 import type { MetricDefinition } from '../src/observability/catalogue.ts';
@@ -27,10 +28,10 @@ to 1; what is in the unit of the query says so. Histograms have the usual \`_buc
 metrics of prom-client are there as well: \`process_*\` (memory, CPU, file descriptors) and \`nodejs_*\`, among them the lag
 of the event loop (\`nodejs_eventloop_lag_p99_seconds\`).
 
-Labels take a small number of values, with one exception: \`headstart_demandforecast_*\` have about 20 series for each
-DemandForecast. They come from the leading forecaster alone, say what the DemandForecast's status says, and end with the
-DemandForecast. For other replicas \`headstart_leader{lease="headstart-forecaster"}\` is 0. What to alert on is in
-[operations](../operations.md#what-to-watch).
+Labels take a small number of values, with two exceptions: \`headstart_demandforecast_*\` have about 20 series for each
+DemandForecast, \`headstart_clonepool_condition\` and \`headstart_clonepool_replicas\` 12 for each ClonePool. They come from
+the leading replica of the role alone, say what the object's status says, and end with the object. For other replicas
+\`headstart_leader\` is 0. What to alert on is in [operations](../operations.md#what-to-watch).
 
 ${sections.join('\n')}`;
 }
@@ -61,7 +62,30 @@ Events about the APIService are on the Service of the external metrics API, in H
 ${conditionRows(clonePoolReasons, clonePoolQuestions)}
 
 \`CreationBlocked\`, \`ExitFrozen\`, \`HPASelectorOverlap\` and \`PDBBlocked\` are False when all is well.
+
+### Events about clones
+
+They are on the ClonePool. Many clones that end for one reason are one Event: the first ones at once, all of the next five
+minutes together. Clones without a ClonePool are told of by namespace, at the last pod of them. Beside these Events there
+are those of the conditions above.
+
+| reason | what happened | metric |
+| --- | --- | --- |
+| \`ScaledUp\`, \`ScaledDown\` | more clones are wanted than before, or fewer; the note says why | \`headstart_clonepool_scalings_total{reason}\` |
+| \`ClonesCreated\` | clones were made | \`headstart_clones_created_total\` |
+${exitRows()}
+
+A refusal to make clones is the condition \`CreationBlocked\`, its Event, and \`headstart_clones_refused_total{reason}\`.
+\`NamespaceTerminating\` is counted alone: a namespace that is being deleted takes no Events.
 `;
+}
+
+function exitRows(): string {
+  const rows = Object.entries(exitMeanings).map(
+    ([reason, meaning]) =>
+      `| \`${reason}\` | clones ended: ${meaning} | \`headstart_clones_ended_total{reason="${reason}"}\` |`,
+  );
+  return rows.join('\n');
 }
 
 function conditionRows<T extends string>(

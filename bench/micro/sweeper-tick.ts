@@ -45,13 +45,12 @@ function sweeperOf(count: number) {
   const indexes = Array.from({ length: count }, (_, index) => index);
   const owners = indexes
     .slice(0, Math.ceil(count / perPool))
-    .map((n) => client.addPool(`p${n}`, { replicas: perPool }));
+    .map((n) => ({ ...client.addPool(`p${n}`, { replicas: perPool }), status: { targetRevision: 'r1' } }));
   pools.replace(owners as (ClonePool & KubeObject)[], new Set());
   clones.replace(indexes.map(sweptClone), new Set());
   for (const store of [clones, pools]) store.markSynced();
   const common = { clock: systemClock, clones, onProblem: fail };
-  const writes = (): Promise<void> => Promise.resolve();
-  const retirement = createRetirement({ ...common, client, random: Math.random, writes, onExit: fail });
+  const retirement = createRetirement({ ...common, client, random: Math.random, onExit: fail });
   const idleWatch = createIdleWatch({ readPods: fail, readQuery: fail });
   const serverTime = { now: () => now, refresh: () => Promise.resolve() };
   return createSweeper({ ...common, pools, serverTime, retirement, idleWatch });
@@ -68,6 +67,7 @@ function sweptClone(index: number): SweptClone {
       pool,
       owner,
       node: `n${index % 1000}`,
+      revision: 'r1',
       createdAt: now - 100,
       effectiveDeadline: now + 3600,
     }),

@@ -35,6 +35,20 @@ export const cloneAnnotations = {
 export const exitReasons = ['Expired', 'Idle', 'Surplus', 'Outdated', 'StartFailed', 'Failed'] as const;
 export type ExitReason = (typeof exitReasons)[number];
 
+/** What happened to a clone that ended for a reason, for Events and docs/reference/conditions.md. */
+export const exitMeanings: Readonly<Record<ExitReason, string>> = {
+  Expired: 'the deadline or the time to live was over',
+  Idle: 'little was used for as long as utilizationExit says',
+  Surplus: 'fewer clones are wanted',
+  Outdated: "the target's pod template is another one now",
+  StartFailed: 'not Ready within startupBudgetSeconds',
+  Failed: 'the pod ended by itself',
+};
+
+/** What becomes of the wanted number of a pool in mode Predictive; the word of the Event and of the metric label. */
+export const scalings = ['ScaledUp', 'ScaledDown'] as const;
+export type Scaling = (typeof scalings)[number];
+
 export const clonePools = 'clonepools';
 export const cloneTemplates = 'clonetemplates';
 

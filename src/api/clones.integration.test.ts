@@ -55,6 +55,7 @@ describe('ClonePool', () => {
 
   test.each<[string, Fields]>([
     ['the least that a pool needs', {}],
+    ['fewer allowed than the controller wrote down', { replicas: 11 }],
     ['no forecast in mode Scale', { mode: 'Scale', forecastRef: null, replicas: 4 }],
     ['windows of mode Predictive', { windows: [window, { ...window, id: 'w2' }] }],
     ['an exit by CPU', { utilizationExit: { resource: 'cpu' } }],
@@ -105,7 +106,7 @@ describe('ClonePool', () => {
     ['no upper bound', { maxReplicas: null }, 'spec.maxReplicas: Required value'],
     ['an upper bound of 0', { maxReplicas: 0 }, 'spec.maxReplicas: Invalid value'],
     ['an upper bound of 5001', { maxReplicas: 5001 }, 'spec.maxReplicas: Invalid value'],
-    ['more wanted than allowed', { replicas: 11 }, 'spec.replicas: Invalid value'],
+    ['more wanted than allowed', { mode: 'Scale', forecastRef: null, replicas: 11 }, 'spec.replicas: Invalid value'],
     ['fewer than none wanted', { replicas: -1 }, 'spec.replicas: Invalid value'],
     ['a fraction of a clone', { replicas: 1.5 }, 'spec.replicas: Invalid value'],
     ['no lifetime', { lifetime: null }, 'spec.lifetime: Required value'],

@@ -8,10 +8,11 @@ export const doctorHelp = `headstart doctor: looks at a cluster and says what ke
 
 Usage: headstart doctor [-n NAMESPACE | -A] [flags]
 
-Changes nothing. Run it as a user who may read the cluster; what may not be read is skipped, and said so.
+Changes nothing; to see whether the webhook for clones answers it makes a pod in a dry run, of which nothing is kept. Run
+it as a user who may read the cluster; what may not be read, or made, is skipped, and said so.
 
 What to look at:
-  -n, --namespace NAME        DemandForecasts and HPAs of one namespace
+  -n, --namespace NAME        DemandForecasts, ClonePools and HPAs of one namespace
   -A, --all-namespaces        of all namespaces (default)
   --headstart-namespace NAME  where Headstart is installed (default headstart-system)
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import type { ConditionType, Reason } from '../api/reasons.ts';
+import type { ClonePoolConditionType, ClonePoolReason, ConditionType, Reason } from '../api/reasons.ts';
+import type { ClonePool, ClonePoolStatus } from '../api/v1alpha1/clone-pool.ts';
 import type { DemandForecast, DemandForecastStatus } from '../api/v1alpha1/demand-forecast.ts';
 import { formatRfc3339 } from '../series/rfc3339.ts';
 import { condition, demandForecast } from '../testing/builders.ts';
@@ -9,7 +10,15 @@ import { checks } from './finding.ts';
 import type { Failure, Finding } from './finding.ts';
 import type { HistorySummary } from './history-summary.ts';
 import { headstartRights, hpaRights } from './rights.ts';
-import type { ApiService, CertificateFacts, HistoryReading, Hpa, Lease, Snapshot } from './snapshot.ts';
+import type {
+  ApiService,
+  CertificateFacts,
+  HistoryReading,
+  Hpa,
+  Lease,
+  Snapshot,
+  WebhookConfiguration,
+} from './snapshot.ts';
 
 const now = 1_790_000_000;
 const at = (seconds: number): string => formatRfc3339(now + seconds);
@@ -99,6 +108,27 @@ const failedHistory = (code: Failure['code'], changes: object = {}): Partial<Sna
 const rights = [...headstartRights('headstart-system', true), ...hpaRights(['shop'])];
 const ready = { value: { spec: { replicas: 2 }, status: { readyReplicas: 2 } } };
 
+const webhook = (caBundle = 'Y2E=', service = 'headstart-clones', annotations = {}): Snapshot['webhook'] => {
+  const clientConfig = { caBundle, service: { name: service, namespace: 'headstart-system' } };
+  const value: WebhookConfiguration = {
+    metadata: { name: 'headstart-clone-defaults', annotations },
+    webhooks: [{ clientConfig }],
+  };
+  return { value };
+};
+const pool = (
+  spec: Partial<ClonePool['spec']> = {},
+  poolStatus: Partial<ClonePoolStatus> = {},
+  creationTimestamp = at(-3600),
+): ClonePool => {
+  const targetRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'burst' };
+  return {
+    metadata: { namespace: 'shop', name: 'burst', generation: 2, creationTimestamp },
+    spec: { targetRef, mode: 'Predictive', ...spec },
+    status: { observedGeneration: 1, replicas: 0, ...poolStatus },
+  } as unknown as ClonePool;
+};
+
 const healthy: Snapshot = {
   namespace: undefined,
   headstartNamespace: 'headstart-system',
@@ -106,13 +136,19 @@ const healthy: Snapshot = {
   apiService: { value: apiService() },
   certificate: certificate(),
   metricsServer: { value: undefined },
-  deployments: { 'headstart-metrics': ready, 'headstart-forecaster': ready },
+  deployments: { 'headstart-metrics': ready, 'headstart-forecaster': ready, 'headstart-clones': ready },
   lease: { value: lease() },
+  clonesLease: { value: lease() },
+  webhook: webhook(),
+  webhookCertificate: certificate(),
+  stamped: { value: '3600' },
+  guard: { value: { isThere: true, actions: ['Deny', 'Audit'] } },
   rights: { value: rights.map((right) => ({ right, isAllowed: true })) },
   roundTripMilliseconds: 5,
   discovery: { value: { answer: ['predicted_demand'], milliseconds: 9 } },
   forecasts: { value: [forecast()] },
   hpas: { value: [hpa()] },
+  pools: { value: [pool()] },
   metrics: new Map([['shop/web', { value: { answer: '520', milliseconds: 9 } }]]),
   histories: new Map([['shop/web', summary()]]),
 };
@@ -237,6 +273,20 @@ describe('installation, leader and rights', () => {
     deployments: { 'headstart-metrics': { value: { spec: { replicas: 2 }, status: { readyReplicas } } } },
   });
   tell([
+    {
+      name: 'the kind ClonePool is missing',
+      change: { pools: { value: undefined } },
+      finds: 'installation NotInstalled',
+      says: /knows no ClonePools/,
+    },
+    { name: 'no Lease for clones', change: { clonesLease: { value: undefined } }, finds: 'leader Missing' },
+    {
+      name: 'nobody makes clones, nor ends them',
+      change: { clonesLease: { value: lease({}, 60) } },
+      finds: 'leader Expired',
+      says: /Lease headstart-clones 1m ago, and it held for 15s: nobody makes clones, nor ends them/,
+      fix: /logs deployment\/headstart-clones/,
+    },
     { name: 'the kind is missing', change: { forecasts: { value: undefined } }, finds: 'installation NotInstalled' },
     {
       name: 'a Deployment is missing',
@@ -258,7 +308,7 @@ describe('installation, leader and rights', () => {
       name: 'the leader is gone, by the apiserver’s clock, whatever its own says',
       change: { lease: { value: lease({ renewTime: at(0) }, 60) } },
       finds: 'leader Expired',
-      says: /pod-1 renewed its Lease 1m ago, and it held for 15s/,
+      says: /pod-1 renewed Lease headstart-forecaster 1m ago, and it held for 15s: nobody forecasts/,
     },
     { name: 'the Lease may not be read', change: { lease: failure('Forbidden') }, finds: 'leader NotAllowed' },
     { name: 'reading the Lease fails', change: { lease: failure('BadResponse') }, finds: 'leader NotRead' },
@@ -476,6 +526,194 @@ describe('HPAs', () => {
   });
 });
 
+describe('the webhook and the policy for clones', () => {
+  const guard = (isThere: boolean, actions?: readonly string[]): Partial<Snapshot> => ({
+    guard: { value: { isThere, actions } },
+  });
+  const ended = (endSeconds: number): Partial<Snapshot> => ({ webhookCertificate: certificate({ endSeconds }) });
+  tell([
+    {
+      name: 'no webhook',
+      change: { webhook: { value: undefined }, stamped: { value: undefined } },
+      finds: 'clone-webhook Missing',
+      fix: /kubectl apply/,
+    },
+    {
+      name: 'it calls another Service',
+      change: { webhook: webhook('Y2E=', 'other') },
+      finds: 'clone-webhook Foreign',
+      says: /calls headstart-system\/other, not headstart-system\/headstart-clones/,
+    },
+    {
+      name: 'it calls nobody',
+      change: { webhook: { value: { metadata: { name: 'x' } } } },
+      finds: 'clone-webhook Foreign',
+      says: /calls nobody/,
+    },
+    {
+      name: 'no caBundle',
+      change: { webhook: webhook('') },
+      finds: 'clone-webhook CaBundleMissing',
+      fix: /log of headstart-clones/,
+    },
+    {
+      name: "no caBundle, which is cert-manager's to give",
+      change: { webhook: webhook('', 'headstart-clones', { 'cert-manager.io/inject-ca-from': 'a/b' }) },
+      finds: 'clone-webhook CaBundleMissing',
+      fix: /ca-injector/,
+    },
+    {
+      name: 'a caBundle of another authority',
+      change: { webhookCertificate: certificate({ isTrusted: false }) },
+      finds: 'clone-webhook CaBundleMismatch',
+      says: /Secret headstart-clones-certificate: pods that others mark/,
+    },
+    { name: 'a certificate that ends', change: ended(now + 5 * day), finds: 'clone-webhook CertificateEnding' },
+    {
+      name: 'a certificate that has ended',
+      change: ended(now - day),
+      finds: 'clone-webhook CertificateEnding',
+      says: /has ended/,
+    },
+    {
+      name: 'the Secret may not be read',
+      change: { webhookCertificate: failure('Forbidden') },
+      finds: 'clone-webhook CertificateNotChecked',
+    },
+    {
+      name: 'a certificate of others',
+      change: { webhookCertificate: { value: undefined } },
+      finds: 'clone-webhook CertificateNotChecked',
+      says: /the Secret holds no certificate/,
+    },
+    {
+      name: 'nobody answers, and the policy refuses',
+      change: {
+        stamped: failure('InvalidInput', 'denied: metadata.annotations[headstart.dev/ttl-seconds]: got "", want'),
+      },
+      finds: 'clone-webhook NoAnswer',
+      says: /does not reach the webhook: .* and the policy refused it/,
+      fix: /port 9443/,
+    },
+    {
+      name: 'nobody answers, and no policy refuses',
+      change: { stamped: { value: undefined }, ...guard(false) },
+      finds: 'clone-webhook NoAnswer',
+      says: /and nothing refused it either/,
+    },
+    {
+      name: 'pods may not be made',
+      change: { stamped: failure('Forbidden', 'pods is forbidden') },
+      finds: 'clone-webhook NotAsked',
+      says: /pods is forbidden/,
+    },
+    { name: 'it may not be read', change: { webhook: failure('Forbidden') }, finds: 'clone-webhook NotAllowed' },
+    { name: 'reading it fails', change: { webhook: failure('Timeout') }, finds: 'clone-webhook NotRead' },
+    { name: 'no policy', change: guard(false, ['Deny']), finds: 'clone-guard Missing', says: /without an end/ },
+    { name: 'a policy that nothing binds', change: guard(true), finds: 'clone-guard NotBound' },
+    { name: 'a policy that only warns', change: guard(true, ['Warn']), finds: 'clone-guard NotDenying', says: /Warn/ },
+    { name: 'it may not be read', change: { guard: failure('Forbidden') }, finds: 'clone-guard NotAllowed' },
+    { name: 'reading it fails', change: { guard: failure('Timeout') }, finds: 'clone-guard NotRead' },
+  ]);
+});
+
+describe('ClonePools', () => {
+  const pools = (...value: readonly ClonePool[]): Partial<Snapshot> => ({ pools: { value } });
+  const says = <T extends ClonePoolConditionType>(
+    type: T,
+    how: 'True' | 'False' | 'Unknown',
+    reason: ClonePoolReason<T>,
+  ): Partial<Snapshot> => {
+    const item = { type, status: how, reason, message: 'as it is', observedGeneration: 1, lastTransitionTime: at(-60) };
+    return pools(pool({}, { conditions: [item] as NonNullable<ClonePoolStatus['conditions']> }));
+  };
+  const burst = (metrics: readonly object[]) =>
+    hpa(metrics, { scaleTargetRef: { kind: 'Deployment', name: 'burst' } }, 'burst');
+  tell([
+    { name: 'none', change: pools(), finds: 'clone-pool NoPools', says: /in the cluster/ },
+    {
+      name: 'none in the namespace',
+      change: { ...pools(), namespace: 'shop' },
+      finds: 'clone-pool NoPools',
+      says: /in namespace shop/,
+    },
+    {
+      name: 'nobody has looked at it',
+      change: pools(pool({}, { observedGeneration: 0 })),
+      finds: 'clone-pool NotReconciled',
+    },
+    {
+      name: 'nobody has looked at it yet, which may be',
+      change: pools(pool({}, { observedGeneration: 0 }, at(-10))),
+      finds: 'clone-pool Healthy',
+    },
+    {
+      name: 'a target that cannot be cloned',
+      change: says('TargetResolved', 'False', 'TargetNotCloneable'),
+      finds: 'clone-pool TargetResolved',
+      says: /TargetResolved of burst: TargetNotCloneable: as it is/,
+    },
+    {
+      name: 'a target that is paused',
+      change: says('TargetResolved', 'False', 'TargetPaused'),
+      finds: 'clone-pool Healthy',
+    },
+    {
+      name: 'a quota',
+      change: says('CreationBlocked', 'True', 'QuotaExceeded'),
+      finds: 'clone-pool CreationBlocked',
+      fix: /raise the quota/,
+    },
+    {
+      name: 'nothing that blocks',
+      change: says('CreationBlocked', 'False', 'NotBlocked'),
+      finds: 'clone-pool Healthy',
+    },
+    {
+      name: 'an HPA that counts clones',
+      change: says('HPASelectorOverlap', 'True', 'HPACountsClones'),
+      finds: 'clone-pool HPASelectorOverlap',
+    },
+    {
+      name: 'the same, accepted',
+      change: says('HPASelectorOverlap', 'True', 'OverlapAccepted'),
+      finds: 'clone-pool Healthy',
+    },
+    {
+      name: 'clones that cannot be measured',
+      change: says('MetricsAvailable', 'False', 'MetricsUnavailable'),
+      finds: 'clone-pool MetricsAvailable',
+    },
+    {
+      name: 'clones without metrics',
+      change: says('ExitFrozen', 'True', 'MetricsMissing'),
+      finds: 'clone-pool ExitFrozen',
+    },
+    { name: 'clones that are needed', change: says('ExitFrozen', 'True', 'PoolBusy'), finds: 'clone-pool Healthy' },
+    {
+      name: 'clones that a budget keeps',
+      change: says('PDBBlocked', 'True', 'BudgetExhausted'),
+      finds: 'clone-pool PDBBlocked',
+    },
+    { name: 'no forecast', change: says('Ready', 'False', 'NoForecast'), finds: 'clone-pool Ready' },
+    { name: 'clones that start', change: says('Ready', 'False', 'ClonesStarting'), finds: 'clone-pool Healthy' },
+    {
+      name: 'an HPA that follows observed demand as well',
+      change: { hpas: { value: [hpa(), burst([external('observed_demand'), external('predicted_demand')])] } },
+      finds: 'clone-pool ReadsObserved',
+      says: /HPA burst also reads observed_demand/,
+      fix: /predicted_demand alone/,
+    },
+    {
+      name: 'an HPA that follows predicted demand alone',
+      change: { hpas: { value: [hpa(), burst([external('predicted_demand')])] } },
+      finds: 'clone-pool Healthy',
+    },
+    { name: 'may not be read', change: { pools: failure('Forbidden') }, finds: 'clone-pool NotAllowed' },
+    { name: 'cannot be read', change: { pools: failure('Timeout') }, finds: 'clone-pool NotRead' },
+  ]);
+});
+
 describe('tolerance against the gain', () => {
   const growth = (share: number) => history(summary({ growth: { share, atSeconds: now } }));
   const curve = (...values: string[]): Partial<Snapshot> => {
@@ -548,6 +786,17 @@ describe('metrics-server', () => {
       },
       finds: 'metrics-server Unavailable',
       says: /MissingEndpoints: none/,
+    },
+    {
+      name: 'missing, and a ClonePool measures by it',
+      change: { pools: { value: [pool({ utilizationExit: { resource: 'cpu' } } as Partial<ClonePool['spec']>)] } },
+      finds: 'metrics-server Missing',
+      says: /needed by ClonePool shop\/burst: .* clones end by their deadline alone/,
+    },
+    {
+      name: 'missing, and a ClonePool measures by a query',
+      change: { pools: { value: [pool({ utilizationExit: { query: 'x' } } as Partial<ClonePool['spec']>)] } },
+      finds: 'metrics-server NotNeeded',
     },
     { name: 'available', change: { metricsServer: service(available) }, finds: 'metrics-server Available' },
     { name: 'may not be read', change: { metricsServer: failure('Forbidden') }, finds: 'metrics-server NotAllowed' },

@@ -2,6 +2,8 @@
 import { checkAccess } from './checks/access.ts';
 import { checkAggregation, checkMetrics } from './checks/aggregation.ts';
 import { checkApiService } from './checks/api-service.ts';
+import { checkCloneGuard, checkCloneWebhook } from './checks/clone-admission.ts';
+import { checkClonePools } from './checks/clone-pools.ts';
 import { checkClocks } from './checks/clocks.ts';
 import { checkForecasts } from './checks/forecasts.ts';
 import { checkHistories } from './checks/histories.ts';
@@ -24,6 +26,9 @@ export function diagnose(snapshot: Snapshot, now: number): Finding[] {
     ...checkForecasts(snapshot, now),
     ...checkMetrics(snapshot),
     ...checkHpas(snapshot),
+    ...checkCloneWebhook(snapshot, now),
+    ...checkCloneGuard(snapshot),
+    ...checkClonePools(snapshot, now),
     ...checkTolerance(snapshot),
     ...checkMetricsServer(snapshot),
     ...checkHistories(snapshot, now),

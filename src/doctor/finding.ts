@@ -32,7 +32,7 @@ export const checks = {
     },
   },
   installation: {
-    title: "Headstart's own Deployments and its kind DemandForecast.",
+    title: "Headstart's own Deployments and its kinds DemandForecast and ClonePool.",
     reasons: {
       Ready: 'ok',
       Installed: 'ok',
@@ -43,7 +43,7 @@ export const checks = {
     },
   },
   leader: {
-    title: 'Whether a forecaster leads, by the age of its Lease.',
+    title: 'Whether a forecaster leads, and a replica of the clones role, by the age of their Leases.',
     reasons: { Held: 'ok', NeverHeld: 'error', Expired: 'error', Missing: 'error', ...unread },
   },
   access: {
@@ -106,12 +106,49 @@ export const checks = {
       ...unread,
     },
   },
+  'clone-webhook': {
+    title:
+      'The webhook for clones: whether the apiserver trusts it, and whether it answers, by a pod that is made in a dry run.',
+    reasons: {
+      Answers: 'ok',
+      CertificateEnding: 'warning',
+      NoAnswer: 'warning',
+      Missing: 'warning',
+      Foreign: 'warning',
+      CaBundleMissing: 'warning',
+      CaBundleMismatch: 'warning',
+      CertificateNotChecked: 'skipped',
+      NotAsked: 'skipped',
+      ...unread,
+    },
+  },
+  'clone-guard': {
+    title: 'Whether the ValidatingAdmissionPolicy is in force that refuses clones without an end.',
+    reasons: { InForce: 'ok', Missing: 'error', NotBound: 'error', NotDenying: 'error', ...unread },
+  },
+  'clone-pool': {
+    title: 'What each ClonePool says of itself in its conditions, and whether its HPA leaves clones their work.',
+    reasons: {
+      Healthy: 'ok',
+      NoPools: 'ok',
+      ReadsObserved: 'warning',
+      Ready: 'warning',
+      MetricsAvailable: 'warning',
+      ExitFrozen: 'warning',
+      PDBBlocked: 'warning',
+      TargetResolved: 'error',
+      CreationBlocked: 'error',
+      HPASelectorOverlap: 'error',
+      NotReconciled: 'error',
+      ...unread,
+    },
+  },
   tolerance: {
     title: "Whether the HPA's tolerance lets the forecast's gain through.",
     reasons: { BeyondTolerance: 'ok', WithinTolerance: 'warning', NotKnown: 'skipped' },
   },
   'metrics-server': {
-    title: 'metrics.k8s.io, where an HPA or a DemandForecast needs it.',
+    title: 'metrics.k8s.io, where an HPA, a DemandForecast or a ClonePool needs it.',
     reasons: { Available: 'ok', NotNeeded: 'ok', Missing: 'error', Unavailable: 'error', ...unread },
   },
   history: {

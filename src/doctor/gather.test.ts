@@ -24,6 +24,9 @@ function answerOf({ path, body }: KubeRequest): unknown {
     return { data: { HEADSTART_PROMETHEUS_SERVERS: 'default=http://p:9' } };
   if (path === '/apis/external.metrics.k8s.io/v1beta1') return { resources: [{ name: 'predicted_demand' }] };
   if (path.endsWith('/horizontalpodautoscalers') || path === '/version') return {};
+  if (path.endsWith('/namespaces/default/pods')) {
+    return { metadata: { annotations: { 'headstart.dev/ttl-seconds': '3600' } } };
+  }
   throw new HeadstartError('NotFound', `reading ${path}: none`);
 }
 
@@ -188,4 +191,37 @@ test('what is a fault of ours is not taken for an answer', async () => {
     return answerOf(request);
   };
   await expect(look(broken)).rejects.toThrow('a bug');
+});
+
+test('the one thing that is made is a pod, in a dry run, that would be a clone without an end', async () => {
+  const { snapshot, requests } = await look();
+  expect(snapshot.stamped).toEqual({ value: '3600' });
+  const isQuestion = ({ path }: KubeRequest): boolean => /\/(selfsubject|subjectaccess)reviews$/.test(path);
+  const made = requests.filter((request) => (request.method ?? 'GET') !== 'GET' && !isQuestion(request));
+  expect(made).toHaveLength(1);
+  expect(made[0]).toMatchObject({
+    method: 'POST',
+    path: '/api/v1/namespaces/default/pods',
+    query: { dryRun: 'All' },
+    body: { metadata: { labels: { 'headstart.dev/clone': 'true' } } },
+  });
+  expect(JSON.stringify(made[0]?.body)).not.toContain('ttl-seconds');
+});
+
+test('the webhook, its certificate and the policy that bounds clones', async () => {
+  const none = (await look()).snapshot;
+  expect(none.webhook).toEqual({ value: undefined });
+  expect(none.webhookCertificate).toEqual({ value: undefined });
+  expect(none.guard).toEqual({ value: { isThere: false, actions: undefined } });
+  const { snapshot } = await look((request) => {
+    const { path } = request;
+    if (path.endsWith('/validatingadmissionpolicies/headstart-clone-guard')) return {};
+    if (path.endsWith('/validatingadmissionpolicybindings/headstart-clone-guard')) {
+      return { spec: { validationActions: ['Deny', 'Audit'] } };
+    }
+    if (path.endsWith('/clonepools')) return { items: [] };
+    return answerOf(request);
+  });
+  expect(snapshot.guard).toEqual({ value: { isThere: true, actions: ['Deny', 'Audit'] } });
+  expect(snapshot.pools).toEqual({ value: [] });
 });

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { X509Certificate } from 'node:crypto';
+import { clonePools } from '../api/clone-labels.ts';
 import { apiVersion, demandForecasts } from '../api/labels.ts';
+import type { ClonePool } from '../api/v1alpha1/clone-pool.ts';
 import type { DemandForecast } from '../api/v1alpha1/demand-forecast.ts';
 import type { Clock } from '../base/clock.ts';
-import { errorMessage, HeadstartError } from '../base/errors.ts';
+import { HeadstartError } from '../base/errors.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { resourcePath } from '../kube/paths.ts';
 import type { ResourceRef } from '../kube/paths.ts';
@@ -11,11 +12,15 @@ import { compareClocks } from '../kube/server-time.ts';
 import type { MetricSource } from '../sources/metrics/metric-source.ts';
 import { inParallel } from './concurrency.ts';
 import type { Reading } from './finding.ts';
+import { certificateFacts } from './certificate-facts.ts';
+import type { CertificateSecret } from './certificate-facts.ts';
+import { gatherClones } from './gather-clones.ts';
 import { gatherHistories } from './gather-history.ts';
+import { getOptional, listOptional, reading } from './reading.ts';
 import { headstartRights, hpaRights } from './rights.ts';
 import type { Right } from './rights.ts';
 import { keyOf } from './snapshot.ts';
-import type { ApiService, CertificateFacts, Deployment, Hpa, Lease, RightAnswer, Snapshot, Timed } from './snapshot.ts';
+import type { ApiService, Deployment, Hpa, Lease, RightAnswer, Snapshot, Timed } from './snapshot.ts';
 
 /** Whom to ask, and about what. */
 export interface GatherContext {
@@ -55,10 +60,12 @@ export async function gather(context: GatherContext): Promise<Gathered> {
   const roundTripMilliseconds = await measureRoundTrip(context);
   const localClock = await reading(async () => await compareClocks(client, clock));
   onProgress('reading the cluster');
-  const [forecasts, hpas, installation] = await Promise.all([
+  const [forecasts, pools, hpas, installation, clones] = await Promise.all([
     reading(async () => await listOptional<DemandForecast>(client, { apiVersion, plural: demandForecasts, namespace })),
+    reading(async () => await listOptional<ClonePool>(client, { apiVersion, plural: clonePools, namespace })),
     reading(async () => (await listOptional<Hpa>(client, hpaCollection(namespace))) ?? []),
     readInstallation(context),
+    gatherClones(context),
   ]);
   const known = ('failure' in forecasts ? undefined : forecasts.value) ?? [];
   onProgress('asking for rights');
@@ -91,7 +98,9 @@ export async function gather(context: GatherContext): Promise<Gathered> {
       localClock,
       roundTripMilliseconds,
       ...installation,
+      ...clones,
       forecasts,
+      pools,
       hpas,
       rights,
       discovery,
@@ -137,7 +146,12 @@ async function readInstallation({
     object<ApiService>({ ...apiServices, name: 'v1beta1.external.metrics.k8s.io' }),
     object<ApiService>({ ...apiServices, name: 'v1beta1.metrics.k8s.io' }),
     object<Lease>({ apiVersion: 'coordination.k8s.io/v1', plural: 'leases', namespace, name: 'headstart-forecaster' }),
-    object<Secret>({ apiVersion: 'v1', plural: 'secrets', namespace, name: 'headstart-serving-certificate' }),
+    object<CertificateSecret>({
+      apiVersion: 'v1',
+      plural: 'secrets',
+      namespace,
+      name: 'headstart-serving-certificate',
+    }),
     ...deployments.map(
       async (name) =>
         [name, await object<Deployment>({ apiVersion: 'apps/v1', plural: 'deployments', namespace, name })] as const,
@@ -154,36 +168,6 @@ function environment(read: InstallationReading['deployments'], name: string): Re
   const pod = deployment === undefined || 'failure' in deployment ? undefined : deployment.value?.spec?.template?.spec;
   const variables = (pod?.containers ?? []).flatMap((container) => container.env ?? []);
   return new Map(variables.map((variable) => [variable.name, variable.value]));
-}
-
-interface Secret {
-  readonly data?: Readonly<Record<string, string>> | null;
-}
-
-const pemPattern = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
-
-/** Looks at the certificate alone, not at its key. */
-function certificateFacts(secret: Secret | undefined, caBundle: string): CertificateFacts | undefined {
-  const serving = parseCertificate(decode(secret?.data?.['tls.crt'] ?? ''));
-  if (serving === undefined) return undefined;
-  const authorities = decode(caBundle).match(pemPattern) ?? [];
-  const isTrusted = authorities.some((pem) => {
-    const authority = parseCertificate(pem);
-    return authority !== undefined && serving.checkIssued(authority) && serving.verify(authority.publicKey);
-  });
-  return { isTrusted: caBundle === '' ? undefined : isTrusted, endSeconds: serving.validToDate.getTime() / 1000 };
-}
-
-function decode(base64: string): string {
-  return Buffer.from(base64, 'base64').toString('utf8');
-}
-
-function parseCertificate(pem: string): X509Certificate | undefined {
-  try {
-    return new X509Certificate(pem);
-  } catch {
-    return undefined;
-  }
 }
 
 async function readRights(client: KubeClient, rights: readonly Right[]): Promise<Reading<readonly RightAnswer[]>> {
@@ -256,27 +240,4 @@ async function timed<T>(clock: Clock, act: () => Promise<T>): Promise<Timed<T>> 
   const startMs = clock.nowMs();
   const answer = await act();
   return { answer, milliseconds: clock.nowMs() - startMs };
-}
-
-async function reading<T>(read: () => Promise<T>): Promise<Reading<T>> {
-  try {
-    return { value: await read() };
-  } catch (error) {
-    if (!(error instanceof HeadstartError)) throw error;
-    return { failure: { code: error.code, message: errorMessage(error) } };
-  }
-}
-
-async function getOptional<T>(client: KubeClient, ref: ResourceRef): Promise<T | undefined> {
-  try {
-    return await client.request<T>({ path: resourcePath(ref) });
-  } catch (error) {
-    if (error instanceof HeadstartError && error.code === 'NotFound') return undefined;
-    throw error;
-  }
-}
-
-async function listOptional<T>(client: KubeClient, ref: ResourceRef): Promise<readonly T[] | undefined> {
-  const list = await getOptional<{ readonly items?: readonly T[] }>(client, ref);
-  return list === undefined ? undefined : (list.items ?? []);
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { ClonePool } from '../api/v1alpha1/clone-pool.ts';
 import type { DemandForecast } from '../api/v1alpha1/demand-forecast.ts';
 import type { HorizontalPodAutoscaler } from '../capacity/hpa.ts';
 import type { Failure, Reading } from './finding.ts';
@@ -24,7 +25,27 @@ export interface ApiService {
   readonly status?: { readonly conditions?: readonly SeenCondition[] };
 }
 
-/** The serving certificate against the APIService's caBundle. */
+/** What is read of an admissionregistration.k8s.io/v1 MutatingWebhookConfiguration. */
+export interface WebhookConfiguration {
+  readonly metadata: { readonly name: string; readonly annotations?: Readonly<Record<string, string>> };
+  readonly webhooks?:
+    | readonly {
+        readonly clientConfig?: {
+          readonly caBundle?: string | null;
+          readonly service?: { readonly name?: string; readonly namespace?: string } | null;
+        };
+      }[]
+    | null;
+}
+
+/** What keeps clones from living for ever: the ValidatingAdmissionPolicy, and what its binding does. */
+export interface CloneGuard {
+  readonly isThere: boolean;
+  /** Undefined where nothing binds it. */
+  readonly actions: readonly string[] | undefined;
+}
+
+/** A serving certificate against the caBundle that the apiserver verifies it by. */
 export interface CertificateFacts {
   /** Whether an authority of the caBundle has issued it; undefined where there is no caBundle. */
   readonly isTrusted: boolean | undefined;
@@ -108,7 +129,14 @@ export interface Snapshot {
   readonly certificate: Reading<CertificateFacts | undefined>;
   readonly metricsServer: Reading<ApiService | undefined>;
   readonly deployments: Readonly<Record<string, Reading<Deployment | undefined>>>;
+  /** Of the forecaster. */
   readonly lease: Reading<Lease | undefined>;
+  readonly clonesLease: Reading<Lease | undefined>;
+  readonly webhook: Reading<WebhookConfiguration | undefined>;
+  readonly webhookCertificate: Reading<CertificateFacts | undefined>;
+  /** The time to live that a pod got that was marked as a clone, in a dry run; undefined inside where it got none. */
+  readonly stamped: Reading<string | undefined>;
+  readonly guard: Reading<CloneGuard>;
   readonly rights: Reading<readonly RightAnswer[]>;
   /** What an answer of the apiserver itself takes from here. */
   readonly roundTripMilliseconds: number;
@@ -117,6 +145,8 @@ export interface Snapshot {
   /** Undefined inside the reading: the kind is not installed. */
   readonly forecasts: Reading<readonly DemandForecast[] | undefined>;
   readonly hpas: Reading<readonly Hpa[]>;
+  /** Undefined inside the reading: the kind is not installed. */
+  readonly pools: Reading<readonly ClonePool[] | undefined>;
   /** By {@link keyOf}; absent where it was not asked for. */
   readonly metrics: ReadonlyMap<string, Reading<Timed<string>>>;
   readonly histories: ReadonlyMap<string, HistoryReading>;

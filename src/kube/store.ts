@@ -61,7 +61,10 @@ export function createStore<T extends KubeObject>(): MutableStore<T> {
   };
   const list = (namespace?: string): T[] => {
     if (namespace !== undefined) return [...(namespaces.get(namespace)?.values() ?? [])];
-    return [...namespaces.values()].flatMap((objects) => [...objects.values()]);
+    // Every second, over 100,000 clones.
+    const all: T[] = [];
+    for (const objects of namespaces.values()) for (const object of objects.values()) all.push(object);
+    return all;
   };
   return {
     get: (namespace, name) => namespaces.get(namespace ?? '')?.get(name),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { exitReasons } from '../api/clone-labels.ts';
+import { exitReasons, scalings } from '../api/clone-labels.ts';
 import { metricNames } from '../api/labels.ts';
-import { reasons } from '../api/reasons.ts';
+import { clonePoolReasons, reasons } from '../api/reasons.ts';
 
 /** What a metric is, for prom-client and for docs/reference/metrics.md. */
 export interface MetricDefinition {
@@ -21,6 +21,10 @@ const perForecast = {
   namespace: 'namespace of the DemandForecast',
   name: 'name of the DemandForecast',
 } as const;
+const perPool = { namespace: 'namespace of the ClonePool', name: 'name of the ClonePool' } as const;
+const words = (list: readonly string[]): string => list.map((word) => `\`${word}\``).join(', ');
+/** These say why clones that run do not serve; nobody refused them. */
+const notRefused: readonly string[] = ['NotBlocked', 'Unschedulable', 'StartsFail'];
 const callSeconds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] as const;
 const delaySeconds = [0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300] as const;
 
@@ -109,7 +113,40 @@ export const catalogue = {
     name: 'headstart_clones_ended_total',
     type: 'counter',
     help: 'Clones that this replica ended, by reason.',
-    labels: { reason: exitReasons.map((reason) => `\`${reason}\``).join(', ') },
+    labels: { reason: words(exitReasons) },
+    role: 'clones',
+  },
+  clonesRefused: {
+    name: 'headstart_clones_refused_total',
+    type: 'counter',
+    help: 'Tries to make clones that were refused, by the reason in the condition CreationBlocked.',
+    labels: { reason: words(clonePoolReasons.CreationBlocked.filter((reason) => !notRefused.includes(reason))) },
+    role: 'clones',
+  },
+  poolScalings: {
+    name: 'headstart_clonepool_scalings_total',
+    type: 'counter',
+    help: 'How often more clones, or fewer, were wanted of a ClonePool in mode Predictive than before.',
+    labels: { reason: words(scalings) },
+    role: 'clones',
+  },
+  poolCondition: {
+    name: 'headstart_clonepool_condition',
+    type: 'gauge',
+    help: 'Always 1; each condition of a ClonePool with its status and reason.',
+    labels: {
+      ...perPool,
+      condition: Object.keys(clonePoolReasons).join(', '),
+      status: '`True`, `False`, `Unknown`',
+      reason: 'a reason of that condition',
+    },
+    role: 'clones',
+  },
+  poolReplicas: {
+    name: 'headstart_clonepool_replicas',
+    type: 'gauge',
+    help: 'Clones of a ClonePool.',
+    labels: { ...perPool, state: '`wanted`, `live` (there are, and are not ending), `ready`, `retiring`' },
     role: 'clones',
   },
   sweep: {

@@ -2,6 +2,7 @@
 import type { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { reasons } from '../api/reasons.ts';
+import type { ClonePool } from '../api/v1alpha1/clone-pool.ts';
 import type { DemandForecast, DemandForecastStatus } from '../api/v1alpha1/demand-forecast.ts';
 import { condition, demandForecast } from '../testing/builders.ts';
 import { catalogue } from './catalogue.ts';
@@ -9,6 +10,7 @@ import type { MetricKey } from './catalogue.ts';
 import { registerForecastMetrics } from './forecast-metrics.ts';
 import { createMetrics } from './metrics.ts';
 import type { Metrics } from './metrics.ts';
+import { registerPoolMetrics } from './pool-metrics.ts';
 
 const status: DemandForecastStatus = {
   observed: { value: '140500m', time: '2026-09-01T12:00:00Z' },
@@ -26,9 +28,24 @@ const status: DemandForecastStatus = {
   conditions: [condition('Publishing', 'True', 'Forecast')],
 };
 
-function setUp(list: () => readonly DemandForecast[] = () => []) {
+const quota = {
+  type: 'CreationBlocked',
+  status: 'True',
+  reason: 'QuotaExceeded',
+  message: '',
+  observedGeneration: 1,
+  lastTransitionTime: '',
+} as const;
+function clonePool(poolStatus?: ClonePool['status']): ClonePool {
+  const metadata = { namespace: 'shop', name: 'web' };
+  const pool = { metadata, spec: { replicas: 5 }, ...(poolStatus === undefined ? {} : { status: poolStatus }) };
+  return pool as unknown as ClonePool;
+}
+
+function setUp(list: () => readonly DemandForecast[] = () => [], pools: () => readonly ClonePool[] = () => []) {
   const metrics = createMetrics('1.2.3');
   registerForecastMetrics(metrics.registry, list);
+  registerPoolMetrics(metrics.registry, pools);
   return metrics;
 }
 
@@ -77,6 +94,19 @@ const moves: Record<MetricKey, readonly [move: (metrics: Metrics) => void, says:
   ],
   clonesCreated: [(metrics) => metrics.clonesCreated(3), 'headstart_clones_created_total 3'],
   clonesEnded: [(metrics) => metrics.cloneEnded('Idle'), 'headstart_clones_ended_total{reason="Idle"} 1'],
+  clonesRefused: [
+    (metrics) => metrics.clonesRefused('QuotaExceeded'),
+    'headstart_clones_refused_total{reason="QuotaExceeded"} 1',
+  ],
+  poolScalings: [
+    (metrics) => metrics.poolScaled('ScaledUp'),
+    'headstart_clonepool_scalings_total{reason="ScaledUp"} 1',
+  ],
+  poolCondition: [
+    () => undefined,
+    `headstart_clonepool_condition${withLabels('condition="CreationBlocked",status="True",reason="QuotaExceeded"')} 1`,
+  ],
+  poolReplicas: [() => undefined, `headstart_clonepool_replicas${withLabels('state="wanted"')} 5`],
   sweep: [(metrics) => metrics.swept({ clones: 7, seconds: 0.002 }), 'headstart_sweep_duration_seconds_sum 0.002'],
   clonesAlive: [(metrics) => metrics.swept({ clones: 7, seconds: 0.002 }), 'headstart_clones 7'],
   prioritized: [(metrics) => metrics.prioritized(50), 'headstart_extender_nodes_total 50'],
@@ -119,11 +149,16 @@ describe('every metric', () => {
   test.each(Object.entries(moves))('%s moves', async (key, [move, says]) => {
     const { name } = catalogue[key as MetricKey];
     let forecasts: readonly DemandForecast[] = [];
-    const metrics = setUp(() => forecasts);
+    let pools: readonly ClonePool[] = [];
+    const metrics = setUp(
+      () => forecasts,
+      () => pools,
+    );
     expect(await series(metrics.registry, name)).toEqual(
       expect.not.arrayContaining(key === 'buildInfo' ? [''] : [says]),
     );
     forecasts = [demandForecast({ status })];
+    pools = [clonePool({ replicas: 3, conditions: [quota] })];
     move(metrics);
     expect(await series(metrics.registry, name)).toContain(says);
   });
@@ -157,6 +192,18 @@ test('a DemandForecast that goes takes its series with it', async () => {
   expect(one).not.toContain('name="api"');
   expect(one).toContain('name="web"');
   forecasts = [];
+  expect(await registry.metrics()).not.toContain('namespace="shop"');
+});
+
+test('a ClonePool has its numbers from the first moment, and takes them with it', async () => {
+  let pools = [clonePool()];
+  const { registry } = setUp(undefined, () => pools);
+  expect(await series(registry, 'headstart_clonepool_replicas')).toEqual(
+    ['wanted', 'live', 'ready', 'retiring'].map(
+      (state) => `headstart_clonepool_replicas${withLabels(`state="${state}"`)} ${state === 'wanted' ? 5 : 0}`,
+    ),
+  );
+  pools = [];
   expect(await registry.metrics()).not.toContain('namespace="shop"');
 });
 

@@ -25,6 +25,10 @@ export interface Metrics {
   clonesRequest(call: { readonly route: string; readonly code: number; readonly seconds: number }): void;
   clonesCreated(count: number): void;
   cloneEnded(reason: string): void;
+  /** A try to make clones that was refused. */
+  clonesRefused(reason: string): void;
+  /** More clones are wanted of a ClonePool, or fewer. */
+  poolScaled(reason: string): void;
   /** A scan of the sweeper. */
   swept(scan: { readonly clones: number; readonly seconds: number }): void;
   /** How many nodes were scored for a pod. */
@@ -62,6 +66,8 @@ export function createMetrics(version: string): Metrics {
   const decisions = counter(registry, catalogue.decisions);
   const created = counter(registry, catalogue.clonesCreated);
   const ended = counter(registry, catalogue.clonesEnded);
+  const refused = counter(registry, catalogue.clonesRefused);
+  const scalings = counter(registry, catalogue.poolScalings);
   const sweep = histogram(registry, catalogue.sweep);
   const alive = gauge(registry, catalogue.clonesAlive);
   const prioritized = counter(registry, catalogue.prioritized);
@@ -84,6 +90,8 @@ export function createMetrics(version: string): Metrics {
     webhook: (state, all) => setOne(webhook, state, all),
     clonesCreated: (count) => created.inc(count),
     cloneEnded: (reason) => ended.inc({ reason }),
+    clonesRefused: (reason) => refused.inc({ reason }),
+    poolScaled: (reason) => scalings.inc({ reason }),
     swept: ({ clones: count, seconds }) => {
       sweep.observe(seconds);
       alive.set(count);

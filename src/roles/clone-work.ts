@@ -41,6 +41,7 @@ interface Parts {
   /** Whose writes are limited. */
   readonly client: KubeClient;
   readonly retirement: Retirement;
+  /** One for all who tell of a pool: what one object may say is limited. */
   readonly recorder: EventRecorder;
 }
 
@@ -54,7 +55,6 @@ export function createCloneWork(shared: Shared, known: Known): { run(leading: Ab
     clock,
     random,
     clones: known.clones.store,
-    writes: async () => undefined,
     onExit: (exit) => {
       const { namespace, pool, name, reason } = exit;
       metrics.cloneEnded(reason);
@@ -95,10 +95,10 @@ function createController(
     priorityClassName,
     onDecision: ({ namespace, name, created, changes }) => {
       metrics.clonesCreated(created);
-      for (const { type, status, reason, message, isWarning } of changes) {
-        logger[isWarning ? 'warn' : 'info']({ namespace, name, type, status, reason }, message);
-      }
+      for (const change of changes) logChange(shared, { ...change, namespace, name });
     },
+    onRefusal: metrics.clonesRefused,
+    onScaling: metrics.poolScaled,
     onResult: (result) => {
       metrics.reconciled(result);
       if (result.error !== undefined) warn(logger.child({ key: result.key }), 'reconciling', result.error);
@@ -128,17 +128,35 @@ function createSweep(shared: Shared, { clones, pools, time }: Known, { client, r
 }
 
 function createReport(
-  { logger }: Shared,
+  shared: Shared,
   { pools, time }: Known,
   { client, recorder, sweeper }: Parts & { readonly sweeper: Sweeper },
 ): SweepReport {
+  const { logger } = shared;
   return createSweepReport({
     client,
     clock,
+    recorder,
+    onChange: (change) => logChange(shared, change),
     now: () => time.now(),
     pools: pools.store,
     conditions: (pool) => sweeper.conditions(pool),
-    recorder,
     onProblem: ({ key, error }) => warn(logger.child({ key }), 'writing what the sweeper sees', error),
   });
+}
+
+function logChange(
+  { logger }: Shared,
+  change: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly type: string;
+    readonly status: string;
+    readonly reason: string;
+    readonly message: string;
+    readonly isWarning: boolean;
+  },
+): void {
+  const { message, isWarning, ...words } = change;
+  logger[isWarning ? 'warn' : 'info'](words, message);
 }

@@ -9,6 +9,7 @@ import { parseSweptClone } from '../controllers/sweep/swept-clone.ts';
 import type { SweptClone } from '../controllers/sweep/swept-clone.ts';
 import type { KubeObject } from '../kube/client.ts';
 import { createServerTime } from '../kube/server-time.ts';
+import { registerPoolMetrics } from '../observability/pool-metrics.ts';
 import type { ServerTime } from '../kube/server-time.ts';
 import { createCertificateFiles } from '../server/certificate-files.ts';
 import { expirySeconds } from '../server/certificates.ts';
@@ -59,13 +60,20 @@ export function createClonesRole(shared: Shared): Role {
   const extender = config.schedulerExtender ? createCloneExtender(shared, { ...collections, time }) : undefined;
   const surfaces: Surfaces = { pools: collections.pools, certificates: createCertificates(shared), extender };
   const work = createCloneWork(shared, { ...collections, time });
+  let isLeading = false;
+  registerPoolMetrics(metrics.registry, () => (isLeading ? collections.pools.store.list() : []));
   metrics.leading(lease, false);
   return {
     checks: [...followed.map(({ check }) => check), ...(extender === undefined ? [] : [extender.check])],
     run: async (signal) => {
       const lead = async (): Promise<void> => {
         await Promise.all(followed.map(async ({ whenSynced }) => await whenSynced(signal)));
-        await runAsLeader(shared, { lease, signal, work: work.run });
+        const lead = async (leading: AbortSignal): Promise<void> => {
+          isLeading = true;
+          await work.run(leading);
+          isLeading = false;
+        };
+        await runAsLeader(shared, { lease, signal, work: lead });
       };
       await Promise.all([serve(shared, surfaces, signal), lead(), keepTime(shared, time, signal)]);
     },

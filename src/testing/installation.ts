@@ -32,8 +32,10 @@ export interface InstallationOptions {
 }
 
 /** One process of a role; only where pods are simulated. */
-interface Replica {
+export interface Replica {
   readonly name: string;
+  /** Of its pod's name, which it keeps when it is started again. */
+  readonly index: number;
   readonly role: RenderedRole;
   readonly process: RunningProcess;
   /** Port of the external metrics API; only the metrics role listens on it. */
@@ -41,6 +43,13 @@ interface Replica {
   /** Port of the webhook and the scheduler extender; only the clones role listens on it. */
   readonly webhookPort: number;
   readonly operationsPort: number;
+}
+
+/** How one process differs from the others of its Deployment. */
+interface ReplicaChange {
+  readonly index?: number;
+  /** Added to its environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Headstart, as its manifests install it. */
@@ -54,8 +63,8 @@ export interface Installation {
    * where pods are containers.
    */
   readonly clonesPort: number | undefined;
-  /** Starts one more process of a Deployment. */
-  startReplica(deployment: string): Promise<Replica>;
+  /** Starts one more process of a Deployment; with `index`, the container of that pod anew, as the kubelet does. */
+  startReplica(deployment: string, change?: ReplicaChange): Promise<Replica>;
   /** What the processes have logged, all together. */
   logs(): Promise<string>;
   /** Deletes what the manifests created, as `kubectl delete -k` does; the processes end first. */
@@ -149,10 +158,12 @@ async function installProcesses(
   const roles = objects.filter(({ kind }) => kind === 'Deployment').map((object) => renderedRole(object, objects));
   const group = await createProcessGroup('installation');
   const started: Replica[] = [];
-  const startReplica = async (deployment: string): Promise<Replica> => {
+  const startReplica = async (deployment: string, change: ReplicaChange = {}): Promise<Replica> => {
     const role = roles.find((candidate) => candidate.deployment === deployment);
     if (role === undefined) throw new Error(`no Deployment ${deployment} in the manifests`);
-    const replica = await startProcess({ controlPlane, group, options, balancerPort }, role, started.length);
+    const { index = started.length } = change;
+    const env = { ...options.env, ...change.env };
+    const replica = await startProcess({ controlPlane, group, env, balancerPort }, role, index);
     started.push(replica);
     return replica;
   };
@@ -209,7 +220,7 @@ function pointAtThisMachine(objects: readonly Manifest[], clonesPort: number): v
 interface Shell {
   readonly controlPlane: ControlPlane;
   readonly group: ProcessGroup;
-  readonly options: InstallationOptions;
+  readonly env: Readonly<Record<string, string>>;
   readonly balancerPort: number;
 }
 
@@ -231,10 +242,10 @@ async function startProcess(shell: Shell, role: RenderedRole, index: number): Pr
       HEADSTART_SECURE_PORT: String(securePort),
       HEADSTART_WEBHOOK_PORT: String(webhookPort),
       HEADSTART_OPERATIONS_PORT: String(operationsPort),
-      ...shell.options.env,
+      ...shell.env,
     },
   });
-  return { name: process_.name, role, process: process_, securePort, webhookPort, operationsPort };
+  return { name: process_.name, index, role, process: process_, securePort, webhookPort, operationsPort };
 }
 
 /** The balancer over the replicas whose readiness probe passes, asked twice a second as the kubelet would. */
@@ -280,8 +291,10 @@ async function whenReady(role: string, ports: readonly number[]): Promise<void> 
 }
 
 async function allLogs(replicas: readonly Replica[]): Promise<string> {
+  // A container that was started again goes on in the same log.
+  const paths = new Map(replicas.map(({ name, process }) => [name, process.logPath]));
   const texts = await Promise.all(
-    replicas.map(async ({ name, process }) => `== ${name}\n${await readFile(process.logPath, 'utf8').catch(() => '')}`),
+    [...paths].map(async ([name, path]) => `== ${name}\n${await readFile(path, 'utf8').catch(() => '')}`),
   );
   return texts.join('\n');
 }

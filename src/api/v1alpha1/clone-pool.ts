@@ -200,8 +200,9 @@ const spec = Type.Object(
   {
     description: 'What is wanted.',
     ...cel(
+      // In mode Predictive the controller writes replicas, and follows when somebody lowers maxReplicas in a burst.
       {
-        rule: 'self.replicas <= self.maxReplicas',
+        rule: "self.mode == 'Predictive' || self.replicas <= self.maxReplicas",
         message: 'replicas must not be greater than maxReplicas',
         fieldPath: '.replicas',
       },

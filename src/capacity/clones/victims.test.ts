@@ -156,17 +156,34 @@ test('the same clones in another order give the same victims, each once and none
   );
 });
 
-test('after some of the victims have gone, the rest of them are chosen again', () => {
+/** The clones as they are when some of the victims have been marked, and a process begins anew. */
+function markSome(clones: readonly CloneView[], count: number, isMarked: (index: number) => boolean) {
+  const options = { startupBudgetSeconds: 180, count };
+  const before = chooseVictims(clones, now, options).map(({ clone: { uid } }) => uid);
+  const marked = new Set(before.filter((_, index) => isMarked(index)));
+  const left = clones.map((item) => (marked.has(item.uid) ? { ...item, state: 'Retiring' as const } : item));
+  const again = chooseVictims(left, now, { ...options, count: count - marked.size });
+  return { unmarked: before.filter((uid) => !marked.has(uid)), again };
+}
+
+test('after the first of the victims have gone, the rest of them are chosen again', () => {
+  fc.assert(
+    fc.property(pool, fc.nat(15), fc.nat(12), (clones, count, gone) => {
+      const { unmarked, again } = markSome(clones, count, (index) => index < gone);
+      expect(new Set(again.map(({ clone: { uid } }) => uid))).toEqual(new Set(unmarked));
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('whichever of the victims have gone, those that must end are chosen again, and as many of the others', () => {
   fc.assert(
     fc.property(pool, fc.nat(15), fc.array(fc.boolean(), { maxLength: 12 }), (clones, count, gone) => {
-      const options = { startupBudgetSeconds: 180, count };
-      const before = chooseVictims(clones, now, options).map(({ clone: { uid } }) => uid);
-      const marked = new Set(before.filter((_, index) => gone[index] ?? false));
-      const left = clones.map((item) => (marked.has(item.uid) ? { ...item, state: 'Retiring' as const } : item));
-      const after = chooseVictims(left, now, { ...options, count: count - marked.size }).map(
-        ({ clone: { uid } }) => uid,
-      );
-      expect(new Set(after)).toEqual(new Set(before.filter((uid) => !marked.has(uid))));
+      const due = new Set(chooseVictims(clones, now, { startupBudgetSeconds: 180 }).map(({ clone: { uid } }) => uid));
+      const { unmarked, again } = markSome(clones, count, (index) => gone[index] ?? false);
+      const mustEnd = again.filter(({ reason }) => reason !== 'Surplus').map(({ clone: { uid } }) => uid);
+      expect(new Set(mustEnd)).toEqual(new Set(unmarked.filter((uid) => due.has(uid))));
+      expect(again).toHaveLength(unmarked.length);
     }),
     { numRuns: 2000 },
   );

@@ -53,7 +53,8 @@ export function dueAt(clone: CloneView, maxSeconds: number | undefined): number 
 /**
  * The clones of a pool that are to end now: expired, failed to start, outdated, idle, surplus, in that order, and for
  * each reason node by node, so that nodes are emptied. The same clones give the same victims in the same order, in
- * whatever order they come: after a crash the same ones are chosen again.
+ * whatever order they come, and when the first of them have gone, the rest: after a crash the same ones are chosen again.
+ * Where a later one has gone before an earlier one, another node may be the nearest to empty; then as many end as before.
  */
 export function chooseVictims(clones: readonly CloneView[], now: number, options: VictimOptions = {}): Victim[] {
   // Most of the time there is nothing to do, for 100,000 clones a second: then nothing is copied.

@@ -151,6 +151,14 @@ describe('what is written and made', () => {
     expect(decision.nextAt).toBe(now + 7);
   });
 
+  test.each([
+    ['nobody wants clones', { mode: 'Scale', replicas: 0 }, 60],
+    ['somebody wants them, and the target has no replicas', { mode: 'Scale', replicas: 2 }, 15],
+  ] as const)('in mode Scale when the next look is, where %s', (_, spec, seconds) => {
+    const target = { kind: 'found', value: deployment('web:1', { replicas: 0 }) } as const;
+    expect(decide(snapshot({ pool: clonePool(spec), target }), now, options()).nextAt).toBe(now + seconds);
+  });
+
   test('windows that overlap add up, to maxReplicas', () => {
     const windows = [window, { ...window, id: 'w-2', replicas: 9 }];
     const decision = decide(snapshot(), now, options(windows));

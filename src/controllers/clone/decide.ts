@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Scaling } from '../../api/clone-labels.ts';
 import type { ClonePoolStatus, CloneWindow } from '../../api/v1alpha1/clone-pool.ts';
 import { parseQuantity } from '../../base/quantity.ts';
 import { buildClone } from '../../capacity/clones/build-pod.ts';
@@ -26,6 +27,8 @@ export interface SpecToWrite {
 export interface Decision {
   /** Undefined in mode Scale, and where nothing may be said about it. */
   readonly spec: SpecToWrite | undefined;
+  /** Undefined where as many clones are wanted as before. */
+  readonly scaling: { readonly reason: Scaling; readonly message: string } | undefined;
   readonly creates: readonly PodManifest[];
   /** Are there clones to make, now or when they are not refused any more? */
   readonly wantsMore: boolean;
@@ -63,7 +66,8 @@ const schedulerPatienceSeconds = 30;
 export function decide(snapshot: Snapshot, now: number, options: DecideOptions): Decision {
   const { pool } = snapshot;
   const clones = ownClones(snapshot);
-  const windows = planned(snapshot, now, options);
+  const plan = planned(snapshot, now, options);
+  const windows = plan?.windows;
   const wanted = wantedWindows(snapshot, windows, { clones, now });
   const revision = revisionIn(snapshot);
   const population = populate(snapshot, wanted, { clones, revision, now });
@@ -72,15 +76,18 @@ export function decide(snapshot: Snapshot, now: number, options: DecideOptions):
   const judgement = judge(snapshot, { clones, wanted: count, population, revision, hasPlan, now });
   const { victims, dropSince } = restrain(snapshot, { clones, population, now });
   const drafts = [...judgement.drafts, ...(snapshot.others ?? [])];
+  const spec = specToWrite(snapshot, windows, count);
   return {
-    spec: specToWrite(snapshot, windows, count),
+    spec,
+    scaling: spec === undefined ? undefined : scalingOf(snapshot, count, plan?.reason ?? ''),
     creates: judgement.mayCreate ? build(snapshot, { population, judgement, clones, now }, options) : [],
     wantsMore: population.creates.length > 0,
     extensions: extensions(snapshot, wanted, clones),
     victims,
     room: victims.slice(0, population.room),
     status: renderStatus(pool, { clones, windows: wanted, revision, perClone: perClone(snapshot), drafts }, now),
-    events: announce(drafts, pool.status?.conditions ?? []),
+    // What the sweeper says it also tells.
+    events: announce(judgement.drafts, pool.status?.conditions ?? []),
     dropSince,
     nextAt: nextAt(snapshot, { windows, clones, dropSince, now }),
   };
@@ -117,15 +124,26 @@ function ownClones({ pool, pods }: Snapshot): CloneView[] {
 }
 
 /** What is planned now; undefined in mode Scale. Without a forecast the windows that were planned run out. */
-function planned(
-  snapshot: Snapshot,
-  now: number,
-  { planWindows }: DecideOptions,
-): readonly PlannedWindow[] | undefined {
+function planned(snapshot: Snapshot, now: number, { planWindows }: DecideOptions): ReturnType<PlanWindows> {
   const { pool } = snapshot;
   if (pool.spec.mode === 'Scale') return undefined;
   const previous = standingWindows(snapshot).filter(({ endTime }) => endTime > now);
-  return planWindows(snapshot, previous, now)?.windows ?? previous;
+  const plan = planWindows(snapshot, previous, now);
+  return plan ?? { windows: previous, reason: 'there is no forecast to plan from; what was planned runs out' };
+}
+
+/** By comparison with the last look; spec.replicas is also lowered for each clone that ends. */
+function scalingOf({ pool, target, memory }: Snapshot, count: number, why: string): Decision['scaling'] {
+  const before = memory.wanted ?? pool.spec.replicas;
+  if (count === before) return undefined;
+  const isWithoutTarget = count === 0 && isGone(target);
+  const because = isWithoutTarget ? `Deployment ${pool.spec.targetRef.name} is gone or has spec.replicas 0` : why;
+  const message = `${count} clones are wanted, ${before} before: ${because}`;
+  return { reason: count > before ? 'ScaledUp' : 'ScaledDown', message };
+}
+
+function isGone(target: Snapshot['target']): boolean {
+  return target.kind === 'missing' || (target.kind === 'found' && target.value.spec.replicas === 0);
 }
 
 function standingWindows({ pool }: Snapshot): PlannedWindow[] {
@@ -145,8 +163,7 @@ function wantedWindows(
 ): readonly WantedWindow[] {
   const { pool, target, memory } = snapshot;
   const { maxReplicas, replicas, suspend } = pool.spec;
-  const isGone = target.kind === 'missing' || (target.kind === 'found' && target.value.spec.replicas === 0);
-  if (isGone) return [];
+  if (isGone(target)) return [];
   const open: readonly WantedWindow[] =
     windows === undefined
       ? [{ id: undefined, deadline: undefined, replicas }]
@@ -264,7 +281,7 @@ function startSeconds(clones: readonly CloneView[]): number {
 }
 
 function nextAt(
-  { memory }: Snapshot,
+  { pool, memory }: Snapshot,
   given: {
     readonly windows: readonly PlannedWindow[] | undefined;
     readonly clones: readonly CloneView[];
@@ -273,7 +290,10 @@ function nextAt(
   },
 ): number {
   const { windows = [], clones, dropSince, now } = given;
-  const isBusy = clones.length > 0 || windows.some(({ startTime }) => startTime <= now + quietSeconds);
+  const { mode, replicas } = pool.spec;
+  // A target that comes back is only seen by looking.
+  const isWaitedFor = mode === 'Scale' && replicas > 0;
+  const isBusy = clones.length > 0 || isWaitedFor || windows.some(({ startTime }) => startTime <= now + quietSeconds);
   const times = [
     now + (isBusy ? busySeconds : quietSeconds),
     memory.retryAt,

@@ -14,6 +14,7 @@ export interface Memories {
   /** Clones were made, or none are wanted any more. */
   unblocked(poolUid: string): void;
   dropped(poolUid: string, since: number | undefined): void;
+  wanted(poolUid: string, count: number): void;
   /** Forgets the windows that are over. */
   keepWindows(poolUid: string, ids: readonly string[]): void;
   forget(poolUid: string): void;
@@ -26,6 +27,7 @@ interface Entry {
   startFailures: number;
   startFailedAt: number;
   dropSince: number | undefined;
+  wanted: number | undefined;
   /** Uids of clones that were idle, by window. */
   readonly idle: Map<string, Set<string>>;
 }
@@ -42,9 +44,9 @@ export function createMemories(now: () => number): Memories {
   };
   return {
     of: (uid) => {
-      const { failure, retryAt, startFailures, startFailedAt, dropSince, idle } = entryOf(uid);
+      const { idle, refusals: _refusals, ...rest } = entryOf(uid);
       const counts = new Map([...idle].map(([id, uids]) => [id, uids.size]));
-      return { failure, retryAt, startFailures, startFailedAt, dropSince, idle: counts };
+      return { ...rest, idle: counts };
     },
     observe: (change) => {
       const { owner } = change.object.clone;
@@ -63,6 +65,9 @@ export function createMemories(now: () => number): Memories {
     dropped: (uid, since) => {
       entryOf(uid).dropSince = since;
     },
+    wanted: (uid, count) => {
+      entryOf(uid).wanted = count;
+    },
     keepWindows: (uid, ids) => {
       const { idle } = entryOf(uid);
       for (const id of idle.keys()) if (!ids.includes(id)) idle.delete(id);
@@ -79,6 +84,7 @@ function newEntry(): Entry {
     startFailures: 0,
     startFailedAt: 0,
     dropSince: undefined,
+    wanted: undefined,
     idle: new Map(),
   };
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isDeepStrictEqual } from 'node:util';
+import type { Scaling } from '../../api/clone-labels.ts';
 import { changedConditions } from '../../api/conditions.ts';
 import type { ClonePoolCondition, ClonePoolConditionDraft } from '../../api/conditions.ts';
 import { apiVersion } from '../../api/labels.ts';
@@ -20,13 +21,13 @@ import type { CloneObject } from './clone-object.ts';
 import { createClones } from './create-clones.ts';
 import { decide } from './decide.ts';
 import type { Decision, DecideOptions } from './decide.ts';
-import { gather } from './gather.ts';
+import { forgetOldFinders, gather } from './gather.ts';
 import type { GatherContext } from './gather.ts';
 import { createMemories } from './memory.ts';
 import type { Memories } from './memory.ts';
 import { planWindows } from './plan-windows.ts';
 import type { EventDraft } from './render.ts';
-import type { Snapshot } from './snapshot.ts';
+import type { CreationFailure, Snapshot } from './snapshot.ts';
 import { writeDeadlines, writeSpec, writeStatus } from './write-pool.ts';
 
 /** What was done about a pool, for logs and metrics. */
@@ -63,6 +64,10 @@ export interface CloneControllerOptions extends Omit<GatherContext, 'finders'> {
   /** Pools looked at at a time; 8 when left out. */
   readonly workers?: number;
   readonly onDecision?: (decision: CloneDecisionObservation) => void;
+  /** Told why clones were not made, at each try. */
+  readonly onRefusal?: (reason: CreationFailure['reason']) => void;
+  /** Told when more clones are wanted than before, or fewer. */
+  readonly onScaling?: (reason: Scaling) => void;
   readonly onResult?: (observation: ReconcileObservation) => void;
 }
 
@@ -161,6 +166,7 @@ async function reconcile(context: Context, key: string, signal: AbortSignal): Pr
   memories.dropped(uid, decision.dropSince);
   const written = await writeSpec(client, snapshot, decision, signal);
   if (written === undefined) return undefined;
+  tellScaling(context, pool, decision);
   const made = await make(context, snapshot, { decision, signal });
   if (made.isTerminating) return { requeueAfterMs: terminatingMs };
   await writeDeadlines(client, decision.extensions, signal);
@@ -169,24 +175,32 @@ async function reconcile(context: Context, key: string, signal: AbortSignal): Pr
   return await conclude(context, snapshot, { decision, created: made.created, signal });
 }
 
-/**
- * Reads and decides. Where clones are to be made, Services and the like are asked for anew: labels that a Service does
- * not find would be theirs for as long as they live.
- */
-async function look(
-  context: Context,
-  pool: ClonePool,
-  signal: AbortSignal,
-): Promise<{ readonly snapshot: Snapshot; readonly decision: Decision }> {
-  const startMs = context.clock.nowMs();
-  const take = async (sinceMs?: number) => {
-    const gathered = await gather(context, pool, { signal, ...(sinceMs === undefined ? {} : { sinceMs }) });
-    const others = context.sweeperConditions?.(pool) ?? [];
-    const snapshot = { ...gathered, memory: context.memories.of(pool.metadata.uid), others };
-    return { snapshot, decision: decide(snapshot, timeOf(context), context.decideOptions) };
-  };
-  const first = await take();
-  return first.decision.creates.length === 0 ? first : await take(startMs);
+interface Look {
+  readonly snapshot: Snapshot;
+  readonly decision: Decision;
+}
+
+/** Reads and decides; a second time when clones are to be made, and their labels would be by what was read a while ago. */
+async function look(context: Context, pool: ClonePool, signal: AbortSignal): Promise<Look> {
+  const gathered = await gather(context, pool, signal);
+  const others = context.sweeperConditions?.(pool) ?? [];
+  const snapshot = { ...gathered, memory: context.memories.of(pool.metadata.uid), others };
+  const decision = decide(snapshot, timeOf(context), context.decideOptions);
+  const isOld = decision.creates.length > 0 && forgetOldFinders(context, pool);
+  return isOld ? await look(context, pool, signal) : { snapshot, decision };
+}
+
+/** Remembers what is wanted now, and says so where more clones are than before, or fewer. */
+function tellScaling({ memories, recorder, onScaling }: Context, pool: ClonePool, { spec, scaling }: Decision): void {
+  const { uid } = pool.metadata;
+  if (spec !== undefined) {
+    const ids = spec.windows.map(({ id }) => id);
+    memories.keepWindows(uid, ids);
+    memories.wanted(uid, spec.replicas);
+  }
+  if (scaling === undefined) return;
+  recorder.record(eventOf(pool, { type: 'Normal', action: 'Scale', ...scaling }));
+  onScaling?.(scaling.reason);
 }
 
 /** Makes the clones, and remembers how that went. */
@@ -195,16 +209,12 @@ async function make(
   { pool }: Snapshot,
   { decision, signal }: { readonly decision: Decision; readonly signal: AbortSignal },
 ): Promise<{ readonly created: number; readonly isTerminating: boolean }> {
-  const { client, memories, recorder } = context;
+  const { client, memories, recorder, onRefusal } = context;
   const { uid } = pool.metadata;
-  if (decision.spec !== undefined)
-    memories.keepWindows(
-      uid,
-      decision.spec.windows.map(({ id }) => id),
-    );
   if (!decision.wantsMore) memories.unblocked(uid);
   if (decision.creates.length === 0) return { created: 0, isTerminating: false };
   const { created, failure } = await createClones(client, decision.creates, { poolUid: uid, signal });
+  if (failure !== undefined) onRefusal?.(failure.reason);
   if (failure?.reason === 'NamespaceTerminating') return { created, isTerminating: true };
   if (failure === undefined) memories.unblocked(uid);
   else memories.refused(uid, failure, timeOf(context));
@@ -234,7 +244,7 @@ async function conclude(
   const final = isNews ? decide({ ...snapshot, memory }, now, decideOptions) : decision;
   if (!(await writeStatus(client, pool, { status: final.status, now }, signal))) return undefined;
   for (const event of final.events) recorder.record(eventOf(pool, event));
-  onDecision?.({ namespace, name, created, ...describe(pool, final) });
+  onDecision?.({ namespace, name, created, ...describe(snapshot, final) });
   return { requeueAfterMs: Math.max(500, (final.nextAt - now) * 1000) };
 }
 
@@ -244,11 +254,12 @@ function timeOf({ now, clock }: Context): number {
 }
 
 function describe(
-  { status }: ClonePool,
+  { pool: { status }, others = [] }: Snapshot,
   { status: { conditions = [] }, events }: Decision,
 ): Pick<CloneDecisionObservation, 'conditions' | 'changes'> {
   const warnings = new Set(events.filter(({ type }) => type === 'Warning').map(({ action }) => action));
-  const changes = changedConditions(status?.conditions ?? [], conditions);
+  const told = new Set<string>(others.map(({ type }) => type));
+  const changes = changedConditions(status?.conditions ?? [], conditions).filter(({ type }) => !told.has(type));
   return {
     conditions,
     changes: changes.map((condition) => ({ ...condition, isWarning: warnings.has(condition.type) })),

@@ -96,7 +96,7 @@ export function renderStatus(
 /** Events for the conditions that say something new. */
 export function announce(
   drafts: readonly ClonePoolConditionDraft[],
-  standing: readonly ClonePoolCondition[],
+  standing: readonly Pick<ClonePoolCondition, 'type' | 'status' | 'reason'>[],
 ): EventDraft[] {
   return drafts.flatMap((item) => {
     const last = standing.find(({ type }) => type === item.type);

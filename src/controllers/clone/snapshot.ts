@@ -33,6 +33,8 @@ export interface Memory {
   readonly dropSince: number | undefined;
   /** Clones that ended because they had nothing to do, by window. */
   readonly idle: ReadonlyMap<string, number>;
+  /** How many clones the last look wanted; undefined before there was one. */
+  readonly wanted?: number | undefined;
 }
 
 /** Everything that a decision about one pool needs. */

@@ -5,7 +5,6 @@ import type { ClonePool } from '../../api/v1alpha1/clone-pool.ts';
 import { errorCode, HeadstartError } from '../../base/errors.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { resourcePath } from '../../kube/paths.ts';
-import type { WriteLimit } from './rate.ts';
 
 /** Owns what is applied to ClonePools; the clone controller writes by the same name. */
 const fieldManager = 'headstart-clones';
@@ -19,7 +18,7 @@ const tries = 5;
  * @throws HeadstartError as KubeClient.request; Conflict when somebody else keeps writing
  */
 export async function commitReplicas(
-  { client, writes }: { readonly client: KubeClient; readonly writes: WriteLimit },
+  client: KubeClient,
   cached: ClonePool,
   { ending, live }: { readonly ending: number; readonly live: () => number },
   signal: AbortSignal,
@@ -36,7 +35,6 @@ export async function commitReplicas(
     if (mode === 'Scale' || lower === 0 || replicas === 0) return;
     const { resourceVersion } = pool.metadata;
     const body = { metadata: { resourceVersion }, spec: { replicas: Math.max(0, replicas - lower) } };
-    await writes(signal);
     const contentType = 'application/merge-patch+json';
     try {
       await client.request({ method: 'PATCH', path, query: { fieldManager }, body, contentType, signal });

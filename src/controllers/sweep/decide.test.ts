@@ -5,10 +5,12 @@ import type { ClonePoolSpec } from '../../api/v1alpha1/clone-pool.ts';
 import { cloneView } from '../../testing/clone-views.ts';
 import { FakeClones } from '../../testing/fake-clones.ts';
 import type { CloneView } from '../../capacity/clones/view.ts';
-import { blockedCondition, holdDropSeconds, planPool } from './decide.ts';
+import { groupClones } from '../../capacity/clones/scan.ts';
+import { blockedCondition, holdDropSeconds, isQuiet, planPool, targetGoneSince } from './decide.ts';
 import type { PlanInput } from './decide.ts';
 
 const now = 5000;
+const open = { id: 'w', startTime: '1970-01-01T01:00:00Z', endTime: '1970-01-01T02:00:00Z', replicas: 2 };
 
 function plan(clones: readonly CloneView[], spec: Partial<ClonePoolSpec> | undefined, more: Partial<PlanInput> = {}) {
   return planPool(
@@ -72,8 +74,39 @@ test('clones without a pool end by their deadline and their own rule only', () =
   expect(named(clones, undefined, { idle: new Set(['uid-d']) })).toBe('a Expired, d Idle');
 });
 
+test.each<readonly [string, Partial<ClonePoolSpec>]>([
+  ['in mode Scale, whatever spec.replicas says', { mode: 'Scale', replicas: 2 }],
+  ['in mode Scale, while it is rolled out', { mode: 'Scale', replicas: 3 }],
+  ['in mode Predictive, at once', { replicas: 0, windows: [open] }],
+])('nobody wants clones of a target that is gone or has no replicas: %s', (_, spec) => {
+  const clones = [fresh('a'), old('b'), starting('c')];
+  const { victims } = plan(clones, spec, { targetGoneSince: now });
+  expect(victims.map(({ clone }) => clone.name).toSorted()).toEqual(['a', 'b', 'c']);
+  expect(victims.at(-1)?.reason).toBe('Surplus');
+});
+
+test('clones that are made as the target comes back stay, although the status is older', () => {
+  const clones = [starting('a'), starting('b')];
+  expect(named(clones, { mode: 'Scale' }, { targetGoneSince: now - 11 })).toBe('');
+});
+
+test.each([
+  ['TargetNotFound', 3600],
+  ['TargetScaledToZero', 3600],
+  ['TargetPaused', undefined],
+  ['TargetUnreadable', undefined],
+  ['TargetFound', undefined],
+] as const)('with TargetResolved for the reason %s the target is gone since %s', (reason, want) => {
+  const pool = new FakeClones().addPool('web');
+  const lastTransitionTime = '1970-01-01T01:00:00Z';
+  const at = { status: 'False', message: '', lastTransitionTime, observedGeneration: 1 } as const;
+  const status = { replicas: 0, conditions: [{ type: 'TargetResolved' as const, reason, ...at }] };
+  expect(targetGoneSince({ ...pool, status })).toBe(want);
+  expect(targetGoneSince(pool)).toBeUndefined();
+});
+
 test('a drop that lasts is followed, and one that is over is forgotten', () => {
-  const windows = [{ id: 'w', startTime: '1970-01-01T01:00:00Z', endTime: '1970-01-01T02:00:00Z', replicas: 2 }];
+  const windows = [open];
   const clones = [fresh('a'), fresh('b')];
   const first = plan(clones, { replicas: 0, windows });
   expect(first).toEqual({ victims: [], dropSince: now });
@@ -91,19 +124,20 @@ test.each([
   expect(`${status} ${reason}`).toBe(want);
 });
 
+const anyClone = fc
+  .record({
+    name: fc.integer({ min: 0, max: 99 }).map((n) => `c${n}`),
+    revision: fc.constantFrom('r0', 'r1'),
+    isReady: fc.boolean(),
+    effectiveDeadline: fc.constantFrom(now, now + 500, now + 600),
+    createdAt: fc.constantFrom(now - 500, now - 10),
+  })
+  .map((given) => cloneView({ ...given, state: given.isReady ? 'Serving' : 'Starting' }));
+const anyPool = fc.uniqueArray(anyClone, { maxLength: 12, selector: ({ name }) => name });
+
 test('what stays is never less than what is wanted, unless it had to end', () => {
-  const clone = fc
-    .record({
-      name: fc.integer({ min: 0, max: 99 }).map((n) => `c${n}`),
-      revision: fc.constantFrom('r0', 'r1'),
-      isReady: fc.boolean(),
-      effectiveDeadline: fc.constantFrom(now, now + 500, now + 600),
-      createdAt: fc.constantFrom(now - 500, now - 10),
-    })
-    .map((given) => cloneView({ ...given, state: given.isReady ? 'Serving' : 'Starting' }));
-  const pool = fc.uniqueArray(clone, { maxLength: 12, selector: ({ name }) => name });
   fc.assert(
-    fc.property(pool, fc.nat(14), (clones, replicas) => {
+    fc.property(anyPool, fc.nat(14), (clones, replicas) => {
       const { victims } = plan(clones, { replicas });
       const forced = victims.filter(({ reason }) => reason === 'Expired' || reason === 'StartFailed').length;
       const chosen = victims.length - forced;
@@ -112,4 +146,32 @@ test('what stays is never less than what is wanted, unless it had to end', () =>
     }),
     { numRuns: 3000 },
   );
+});
+
+test('in a pool that is quiet nobody is to end', () => {
+  const quiet = cloneView({ name: 'c', createdAt: now - 10 });
+  const clones = fc.oneof(
+    anyPool,
+    fc.nat(4).map((count) => Array.from({ length: count }, (_, n) => ({ ...quiet, uid: `${n}` }))),
+  );
+  const changes = fc.record({
+    onTargetChange: fc.constantFrom('Retire', 'Keep'),
+    replicas: fc.nat(14),
+    maxSeconds: fc.constantFrom(60, 500, 3600),
+    targetRevision: fc.constantFrom('r0', 'r1', undefined),
+    targetGoneSince: fc.constantFrom(undefined, undefined, now - 1),
+  });
+  let count = 0;
+  fc.assert(
+    fc.property(clones, changes, (present, { onTargetChange, replicas, maxSeconds, ...target }) => {
+      const lifetime = { maxSeconds, marginSeconds: 60, startupBudgetSeconds: 180 };
+      const { spec } = new FakeClones().addPool('web', { onTargetChange, replicas, lifetime });
+      const [group] = groupClones(present.map((clone) => ({ clone })));
+      if (group === undefined || !isQuiet(group, { spec, ...target }, now)) return;
+      count += 1;
+      expect(plan(present, spec, target)).toEqual({ victims: [], dropSince: undefined });
+    }),
+    { numRuns: 3000 },
+  );
+  expect(count).toBeGreaterThan(100);
 });

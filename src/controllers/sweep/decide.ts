@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ClonePoolConditionDraft } from '../../api/conditions.ts';
-import type { ClonePoolSpec, UtilizationExit } from '../../api/v1alpha1/clone-pool.ts';
+import type { ClonePool, ClonePoolSpec, UtilizationExit } from '../../api/v1alpha1/clone-pool.ts';
 import type { IdleDecision } from '../../capacity/clones/utilization.ts';
+import type { CloneGroup } from '../../capacity/clones/scan.ts';
 import { chooseVictims, isAlive } from '../../capacity/clones/victims.ts';
 import type { NodeFacts, Victim } from '../../capacity/clones/victims.ts';
 import type { CloneView } from '../../capacity/clones/view.ts';
 import { parseTimestamp } from '../../series/rfc3339.ts';
 
-/** What is planned from about one pool; `spec` is undefined for clones that no pool owns. */
-export interface PlanInput {
+/** What is to be there of one pool; `spec` is undefined for clones that no pool owns. */
+export interface Wanted {
   readonly spec: ClonePoolSpec | undefined;
   /** Revision of the target's pod template; undefined while it is not known. */
   readonly targetRevision: string | undefined;
+  /** Since when the target is gone, or has no replicas, epoch seconds; undefined while it is there. */
+  readonly targetGoneSince?: number | undefined;
+}
+
+/** What is planned from about one pool. */
+export interface PlanInput extends Wanted {
   /** Clones whose end has not been begun. */
   readonly clones: readonly CloneView[];
   readonly lostReadiness: ReadonlyMap<string, number>;
@@ -45,11 +52,27 @@ export function planPool(input: PlanInput, now: number): Plan {
     ...(nodes === undefined ? {} : { nodes }),
   };
   const options = { ...due, outdated: findOutdated(input, () => chooseVictims(clones, now, due)) };
-  const count = countSurplus(input);
+  const count = Math.max(countUnwanted(input), countSurplus(input));
   const isDrop = isSuddenDrop(spec, { count, clones: clones.length }, now);
   const dropSince = isDrop ? (input.dropSince ?? now) : undefined;
-  const isHeld = dropSince !== undefined && now - dropSince < holdDropSeconds;
+  const isHeld = input.targetGoneSince === undefined && dropSince !== undefined && now - dropSince < holdDropSeconds;
   return { victims: chooseVictims(clones, now, isHeld ? options : { ...options, count }), dropSince };
+}
+
+/**
+ * Is nobody of a pool to end, as far as can be told without another look at each clone? Then planPool says the same.
+ * Pools with an utilisation exit are not quiet.
+ */
+export function isQuiet(
+  { clones, notServing, firstDeadline, firstCreation, revision }: CloneGroup,
+  { spec, targetRevision, targetGoneSince: goneSince }: Wanted,
+  now: number,
+): boolean {
+  if (spec === undefined || spec.utilizationExit !== undefined || notServing.length > 0) return false;
+  if (goneSince !== undefined) return false;
+  if (Math.min(firstDeadline, firstCreation + spec.lifetime.maxSeconds) <= now) return false;
+  const isFollowed = spec.onTargetChange === 'Retire' && targetRevision !== undefined;
+  return clones.length <= spec.replicas && (!isFollowed || revision === targetRevision);
 }
 
 /**
@@ -70,7 +93,8 @@ function findOutdated({ spec, targetRevision, clones }: PlanInput, due: () => re
 
 /** How many there are beyond spec.replicas; while old ones are replaced, new ones count once they are Ready. */
 function countSurplus({ spec, targetRevision, clones }: PlanInput): number {
-  if (spec === undefined) return 0;
+  // Nearly always: then no clone is looked at.
+  if (spec === undefined || clones.length <= spec.replicas) return 0;
   const followed = spec.onTargetChange === 'Retire' ? targetRevision : undefined;
   let [old, ready, others] = [0, 0, 0];
   for (const clone of clones) {
@@ -80,6 +104,21 @@ function countSurplus({ spec, targetRevision, clones }: PlanInput): number {
     else others += 1;
   }
   return Math.max(0, old + ready + (old > 0 ? 0 : others) - spec.replicas);
+}
+
+/**
+ * Nobody wants clones of a target that is gone, which in mode Scale whoever sets spec.replicas does not know; those that
+ * are younger were made as it was back.
+ */
+function countUnwanted({ targetGoneSince: since, clones }: PlanInput): number {
+  return since === undefined ? 0 : clones.filter((clone) => isAlive(clone) && clone.createdAt <= since).length;
+}
+
+/** Since when there is nothing to clone, by the status that the clone controller wrote; epoch seconds. */
+export function targetGoneSince({ status }: ClonePool): number | undefined {
+  const target = status?.conditions?.find(({ type }) => type === 'TargetResolved');
+  const isGone = target?.reason === 'TargetNotFound' || target?.reason === 'TargetScaledToZero';
+  return isGone ? parseTimestamp(target.lastTransitionTime, 'lastTransitionTime') : undefined;
 }
 
 function isSuddenDrop(

@@ -5,13 +5,6 @@ import { errorCode } from '../../base/errors.ts';
 import type { CloneView } from '../../capacity/clones/view.ts';
 import type { KubeClient, KubeObject } from '../../kube/client.ts';
 import { resourcePath } from '../../kube/paths.ts';
-import type { WriteLimit } from './rate.ts';
-
-/** How to reach the pods. */
-export interface PodAccess {
-  readonly client: KubeClient;
-  readonly writes: WriteLimit;
-}
 
 const mergePatch = 'application/merge-patch+json';
 
@@ -21,7 +14,7 @@ const mergePatch = 'application/merge-patch+json';
  * @throws HeadstartError as KubeClient.request
  */
 export async function markRetiring(
-  access: PodAccess,
+  client: KubeClient,
   clone: CloneView,
   reason: ExitReason,
   signal: AbortSignal,
@@ -32,7 +25,7 @@ export async function markRetiring(
     'cluster-autoscaler.kubernetes.io/safe-to-evict': 'true',
     'karpenter.sh/do-not-disrupt': null,
   };
-  return await patch(access, clone, annotations, signal);
+  return await patch(client, clone, annotations, signal);
 }
 
 /**
@@ -40,17 +33,16 @@ export async function markRetiring(
  * (openkruise/kruise: pkg/control/pubcontrol/pub_control_utils.go).
  * @throws HeadstartError as KubeClient.request
  */
-export async function unprotect(access: PodAccess, clone: CloneView, signal: AbortSignal): Promise<void> {
-  await patch(access, clone, { 'pub.kruise.io/no-protect': 'true' }, signal);
+export async function unprotect(client: KubeClient, clone: CloneView, signal: AbortSignal): Promise<void> {
+  await patch(client, clone, { 'pub.kruise.io/no-protect': 'true' }, signal);
 }
 
 async function patch(
-  { client, writes }: PodAccess,
+  client: KubeClient,
   clone: CloneView,
   annotations: Readonly<Record<string, string | null>>,
   signal: AbortSignal,
 ): Promise<KubeObject> {
-  await writes(signal);
   return await client.request<KubeObject>({
     method: 'PATCH',
     path: podPath(clone),
@@ -65,8 +57,7 @@ async function patch(
  * Evicts a clone: a delete that PodDisruptionBudgets are asked about. Its own grace period holds.
  * @throws HeadstartError Throttled when a budget is used up; Unavailable when there are two; as KubeClient.request
  */
-export async function evict({ client, writes }: PodAccess, clone: CloneView, signal: AbortSignal): Promise<void> {
-  await writes(signal);
+export async function evict(client: KubeClient, clone: CloneView, signal: AbortSignal): Promise<void> {
   const { namespace, name, uid } = clone;
   await client.request({
     method: 'POST',
@@ -88,8 +79,7 @@ export async function evict({ client, writes }: PodAccess, clone: CloneView, sig
  * then budgets are asked.
  * @throws HeadstartError as KubeClient.request
  */
-export async function deletePod({ client, writes }: PodAccess, clone: CloneView, signal: AbortSignal): Promise<void> {
-  await writes(signal);
+export async function deletePod(client: KubeClient, clone: CloneView, signal: AbortSignal): Promise<void> {
   const { uid, resourceVersion, state } = clone;
   const preconditions = state === 'Pending' ? { uid, resourceVersion } : { uid };
   const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions };

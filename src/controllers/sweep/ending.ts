@@ -5,10 +5,9 @@ import type { Clock } from '../../base/clock.ts';
 import { errorMessage, HeadstartError } from '../../base/errors.ts';
 import { isAlive } from '../../capacity/clones/victims.ts';
 import type { CloneView } from '../../capacity/clones/view.ts';
-import type { KubeObject } from '../../kube/client.ts';
+import type { KubeClient, KubeObject } from '../../kube/client.ts';
 import { parseClone } from '../clone/clone-object.ts';
 import { deletePod, evict, markRetiring, reread, unprotect } from './end-pod.ts';
-import type { PodAccess } from './end-pod.ts';
 
 /** A clone that was ended. */
 export interface Exit {
@@ -42,7 +41,8 @@ export interface Ending {
 }
 
 /** What an attempt needs. */
-export interface EndingContext extends PodAccess {
+export interface EndingContext {
+  readonly client: KubeClient;
   readonly clock: Clock;
   readonly random: () => number;
   readonly onExit: (exit: Exit) => void;
@@ -83,15 +83,15 @@ export async function attempt(context: EndingContext, ending: Ending, signal: Ab
 }
 
 async function mark(context: EndingContext, ending: Ending, signal: AbortSignal): Promise<void> {
-  const pod = await markRetiring(context, ending.clone, ending.reason, signal);
+  const pod = await markRetiring(context.client, ending.clone, ending.reason, signal);
   ending.tries = 0;
   ending.step = isTerminating(pod) ? 'done' : 'end';
 }
 
 async function end(context: EndingContext, ending: Ending, signal: AbortSignal): Promise<void> {
   const { clone } = ending;
-  if (isEvictable(ending, context.clock.nowMs())) await evict(context, clone, signal);
-  else await deletePod(context, clone, signal);
+  if (isEvictable(ending, context.clock.nowMs())) await evict(context.client, clone, signal);
+  else await deletePod(context.client, clone, signal);
   ending.step = 'done';
   tell(context, ending);
 }
@@ -183,7 +183,7 @@ async function isStillThere(context: EndingContext, ending: Ending, signal: Abor
 /** Takes off what refuses the delete. */
 async function takeOff(context: EndingContext, ending: Ending, signal: AbortSignal): Promise<void> {
   ending.isUnprotected = true;
-  await unprotect(context, ending.clone, signal);
+  await unprotect(context.client, ending.clone, signal);
   ending.nextMs = context.clock.nowMs();
 }
 

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createFakeClock } from '../../testing/fake-clock.ts';
-import { createTokenBucket, createWriteLimit, poolRate } from './rate.ts';
+import { createTokenBucket, poolRate } from './rate.ts';
 
 /** A bucket, and a clock that a test sets. */
 function bucketOf(maxPerMinute: number) {
   const world = { nowMs: 1_800_000_000_000 };
-  const clock = { nowMs: () => world.nowMs, sleep: () => Promise.resolve() };
+  const clock = { nowMs: () => world.nowMs };
   return { bucket: createTokenBucket(poolRate(maxPerMinute), clock), world };
 }
 
@@ -56,33 +55,4 @@ test('in no stretch of time is more taken than the rate allows, and one second o
       expect(taken).toBeLessThanOrEqual(burst + ((world.nowMs - startMs) / 1000) * perSecond + 1e-6);
     }),
   );
-});
-
-test('writes go out at their rate, in the order in which they came', async () => {
-  const clock = createFakeClock();
-  const limit = createWriteLimit({ perSecond: 50, burst: 40 }, clock);
-  const startMs = clock.nowMs();
-  const sent: [number, number][] = [];
-  const { signal } = new AbortController();
-  for (let index = 0; index < 140; index += 1) {
-    void limit(signal).then(() => sent.push([index, clock.nowMs() - startMs]));
-  }
-  await clock.advance(2100);
-  expect(sent.map(([index]) => index)).toEqual(Array.from({ length: 140 }, (_, index) => index));
-  expect(sent[39]?.[1]).toBe(0);
-  expect(sent[89]?.[1]).toBeCloseTo(1000, 6);
-  expect(sent[139]?.[1]).toBeCloseTo(2000, 6);
-});
-
-test('whoever gives up leaves its place to others', async () => {
-  const clock = createFakeClock();
-  const limit = createWriteLimit({ perSecond: 1, burst: 1 }, clock);
-  await limit(new AbortController().signal);
-  const given = new AbortController();
-  const waiting = limit(given.signal);
-  given.abort(new Error('enough'));
-  await expect(waiting).rejects.toThrow('enough');
-  const next = limit(new AbortController().signal);
-  await clock.advance(1000);
-  await expect(next).resolves.toBeUndefined();
 });

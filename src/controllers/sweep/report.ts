@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isDeepStrictEqual } from 'node:util';
-import type { ExitReason } from '../../api/clone-labels.ts';
 import { changedConditions, mergeConditions } from '../../api/conditions.ts';
 import type { ClonePoolCondition, ClonePoolConditionDraft } from '../../api/conditions.ts';
 import { apiVersion } from '../../api/labels.ts';
@@ -10,10 +9,13 @@ import type { Clock } from '../../base/clock.ts';
 import { errorCode } from '../../base/errors.ts';
 import { applyStatus } from '../../kube/apply.ts';
 import type { KubeClient } from '../../kube/client.ts';
-import type { EventRecorder } from '../../kube/recorder.ts';
 import type { ObjectStore } from '../../kube/store.ts';
-import { formatRfc3339 } from '../../series/rfc3339.ts';
+import type { EventRecorder } from '../../kube/recorder.ts';
+import { formatRfc3339, parseTimestamp } from '../../series/rfc3339.ts';
+import { announce } from '../clone/render.ts';
 import type { Exit } from './ending.ts';
+import { createExitEvents } from './exit-events.ts';
+import type { ExitEvents } from './exit-events.ts';
 
 /** What a report needs. */
 export interface SweepReportOptions {
@@ -25,12 +27,21 @@ export interface SweepReportOptions {
   /** What the sweeper has to say of a pool. */
   readonly conditions: (pool: ClonePool) => readonly ClonePoolConditionDraft[];
   readonly recorder: Pick<EventRecorder, 'record'>;
+  /** Told when one of its conditions has another status or reason. */
+  readonly onChange?: (change: ConditionChange) => void;
   readonly onProblem: (problem: { readonly key: string; readonly error: unknown }) => void;
 }
 
-/** Says in the status of ClonePools what the sweeper sees, and how many clones ended, by reason; Events say so too. */
+/** A condition that says something new. */
+export type ConditionChange = ClonePoolConditionDraft & {
+  readonly namespace: string;
+  readonly name: string;
+  readonly isWarning: boolean;
+};
+
+/** Says in the status of ClonePools, and in Events, what the sweeper sees, and how many clones ended, by reason. */
 export interface SweepReport {
-  /** Counts a clone that ended; of one without a pool an Event alone tells. */
+  /** Counts a clone that ended. */
   exited(exit: Exit): void;
   /** Writes what is new every five seconds until the signal aborts; never rejects. */
   run(signal: AbortSignal): Promise<void>;
@@ -42,15 +53,9 @@ const { kind, plural } = clonePoolCrd;
 const periodMs = 5_000;
 /** Where only the numbers of a sentence waver. */
 const sameReasonSeconds = 60;
-/** What an exit reason means, for people; those that somebody should look at are warnings. */
-const meanings: Readonly<Record<ExitReason, { readonly type: 'Normal' | 'Warning'; readonly text: string }>> = {
-  Expired: { type: 'Normal', text: 'the end of its time had come' },
-  Idle: { type: 'Normal', text: 'it had had nothing to do for long enough' },
-  Surplus: { type: 'Normal', text: 'fewer clones are wanted' },
-  Outdated: { type: 'Normal', text: 'the pod template has changed' },
-  StartFailed: { type: 'Warning', text: 'it was not Ready within its time to start' },
-  Failed: { type: 'Warning', text: 'its pod had ended by itself' },
-};
+
+/** A pool as young as this has been told of by nobody, whatever its status says. */
+const youngSeconds = 60;
 
 type Counts = Readonly<Record<string, number>>;
 
@@ -58,35 +63,49 @@ interface PoolState {
   /** As last written; the cache may be older. */
   written: Counts;
   writtenAt: number;
-  pending: Map<ExitReason, number>;
+  pending: Map<string, number>;
+  /** The conditions that were told last. */
+  told: readonly Pick<ClonePoolCondition, 'type' | 'status' | 'reason'>[] | undefined;
 }
 
 interface Context extends SweepReportOptions {
   readonly states: Map<string, PoolState>;
+  readonly exits: ExitEvents;
 }
 
 /** A report that has nothing to say yet. */
 export function createSweepReport(options: SweepReportOptions): SweepReport {
-  const context: Context = { ...options, states: new Map() };
+  const context: Context = { ...options, states: new Map(), exits: createExitEvents() };
   return {
     exited: (exit) => {
       const { namespace, pool: name, reason } = exit;
       const pool = name === undefined ? undefined : options.pools.get(namespace, name);
-      if (pool === undefined) return tellOrphan(context, exit);
+      if (pool === undefined) {
+        context.exits.add({ apiVersion: 'v1', kind: 'Pod', namespace, name: exit.name }, exit);
+        return;
+      }
+      context.exits.add(regarding(pool), exit);
       const { pending } = stateOf(context, pool);
       pending.set(reason, (pending.get(reason) ?? 0) + 1);
     },
     run: async (signal) => {
       while (!signal.aborted) {
         await options.clock.sleep(periodMs, signal).catch(() => undefined);
-        if (!signal.aborted) await writeAll(context, signal);
+        if (signal.aborted) return;
+        for (const event of context.exits.take(options.clock.nowMs())) options.recorder.record(event);
+        await writeAll(context, signal);
       }
     },
   };
 }
 
 function stateOf({ states }: Context, { metadata }: ClonePool): PoolState {
-  const state = states.get(metadata.uid) ?? { written: {}, writtenAt: Number.NEGATIVE_INFINITY, pending: new Map() };
+  const state = states.get(metadata.uid) ?? {
+    written: {},
+    writtenAt: Number.NEGATIVE_INFINITY,
+    pending: new Map(),
+    told: undefined,
+  };
   states.set(metadata.uid, state);
   return state;
 }
@@ -115,6 +134,7 @@ async function write(
   const state = stateOf(context, pool);
   const { namespace, name, generation } = pool.metadata;
   const drafts = context.conditions(pool);
+  tell(context, pool, { drafts, now });
   const own = new Set<string>(drafts.map(({ type }) => type));
   const standing = (pool.status?.conditions ?? []).filter(({ type }) => own.has(type));
   const at = { observedGeneration: generation, now: formatRfc3339(now) };
@@ -129,7 +149,6 @@ async function write(
     { kind, status: { exits, conditions } },
     { fieldManager, force: true, signal },
   );
-  for (const [reason, count] of sent) tell(context, pool, { reason, count });
   state.written = exits;
   state.writtenAt = now;
   // Others may have ended meanwhile.
@@ -140,23 +159,31 @@ async function write(
   }
 }
 
-/** One Event for all that ended since the last one, as there may be hundreds. */
+/** Told here alone: the clone controller writes the same conditions, and whoever comes second sees nothing new. */
 function tell(
-  { recorder }: Context,
-  { metadata }: ClonePool,
-  { reason, count }: { readonly reason: ExitReason; readonly count: number },
+  context: Context,
+  pool: ClonePool,
+  { drafts, now }: { readonly drafts: readonly ClonePoolConditionDraft[]; readonly now: number },
 ): void {
-  const { namespace, name, uid } = metadata;
-  const { type, text } = meanings[reason];
-  const note = count === 1 ? `a clone was ended: ${text}` : `${count} clones were ended, each because ${text}`;
-  recorder.record({ regarding: { apiVersion, kind, namespace, name, uid }, type, reason, action: 'Retire', note });
+  const state = stateOf(context, pool);
+  const { namespace, name, creationTimestamp } = pool.metadata;
+  const isYoung = now - parseTimestamp(creationTimestamp, 'metadata.creationTimestamp') < youngSeconds;
+  const before = state.told ?? (isYoung ? [] : (pool.status?.conditions ?? []));
+  const events = announce(drafts, before);
+  for (const { message: note, ...event } of events) {
+    context.recorder.record({ regarding: regarding(pool), note, ...event });
+  }
+  const warnings = new Set(events.filter(({ type }) => type === 'Warning').map(({ action }) => action));
+  const last = new Map(before.map(({ type, status, reason }) => [String(type), `${status} ${reason}`]));
+  for (const draft of drafts) {
+    if (last.get(draft.type) === `${draft.status} ${draft.reason}`) continue;
+    context.onChange?.({ namespace, name, ...draft, isWarning: warnings.has(draft.type) });
+  }
+  state.told = drafts;
 }
 
-/** About the pod, as there is nothing else. */
-function tellOrphan({ recorder }: Context, { namespace, name, reason }: Exit): void {
-  const { type, text } = meanings[reason];
-  const regarding = { apiVersion: 'v1', kind: 'Pod', namespace, name };
-  recorder.record({ regarding, type, reason, action: 'Retire', note: `the clone was ended: ${text}` });
+function regarding({ metadata: { namespace, name, uid } }: ClonePool) {
+  return { apiVersion, kind, namespace, name, uid };
 }
 
 function mustSay(
@@ -171,11 +198,11 @@ function mustSay(
 }
 
 /** Counts only ever grow: of what the cache has and what was written the larger is the newer. */
-function add(standing: Counts, written: Counts, more: ReadonlyMap<ExitReason, number>): Counts {
+function add(standing: Counts, written: Counts, more: ReadonlyMap<string, number>): Counts {
   const reasons = new Set([...Object.keys(standing), ...Object.keys(written), ...more.keys()]);
   const entries = [...reasons].map((reason) => {
     const before = Math.max(standing[reason] ?? 0, written[reason] ?? 0);
-    return [reason, before + (more.get(reason as ExitReason) ?? 0)] as const;
+    return [reason, before + (more.get(reason) ?? 0)] as const;
   });
   return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }

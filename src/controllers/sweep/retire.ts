@@ -14,16 +14,15 @@ import { commitReplicas } from './commit.ts';
 import { reread } from './end-pod.ts';
 import { attempt, exitOf } from './ending.ts';
 import type { Ending, Exit } from './ending.ts';
-import type { WriteLimit } from './rate.ts';
 
 /** What retiring needs. */
 export interface RetirementOptions {
+  /** Whoever limits what is written limits it. */
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly random: () => number;
   /** Every clone there is, by label. */
   readonly clones: ObjectStore<CloneObject>;
-  readonly writes: WriteLimit;
   /** Told of each clone that was ended here; once for each. */
   readonly onExit: (exit: Exit) => void;
   /** Told of what went wrong and is tried again. */
@@ -49,8 +48,8 @@ export interface Retirement {
   resume(pool: ClonePool | undefined, victims: readonly Victim[]): void;
   /** Tries whatever is due; resolves when each has been tried. Call it every second. */
   advance(signal: AbortSignal): Promise<void>;
-  /** Has its end been begun here? */
-  isEnding(uid: string): boolean;
+  /** Uids of the clones whose end has been begun here. */
+  readonly ending: Pick<ReadonlySet<string>, 'has' | 'size'>;
   /** Of a pool, by its uid. */
   blocked(poolUid: string): Blocked;
 }
@@ -90,7 +89,7 @@ export function createRetirement(options: RetirementOptions): Retirement {
       );
       await tryAll(context, due, signal);
     },
-    isEnding: (uid) => endings.size > 0 && endings.has(uid),
+    ending: endings,
     blocked: (poolUid) => {
       const refused = [...endings.values()].filter(({ clone, step }) => step === 'end' && clone.owner?.uid === poolUid);
       const count = (refusal: Ending['refusal']): number =>
@@ -181,7 +180,7 @@ async function commit(
     }).length;
   const before = context.commits.get(uid) ?? Promise.resolve();
   const work = before.then(async () => {
-    await commitReplicas(context, pool, { ending: counted.length, live }, signal);
+    await commitReplicas(context.client, pool, { ending: counted.length, live }, signal);
     for (const item of counted) item.step = 'mark';
   });
   const settled = work.catch(() => undefined);

@@ -19,7 +19,6 @@ import { waitUntil } from '../../testing/process.ts';
 import { cloneSelector } from '../clone/clone-object.ts';
 import type { Exit } from './ending.ts';
 import { createIdleWatch } from './idle-watch.ts';
-import { createWriteLimit, writeRate } from './rate.ts';
 import { createRetirement } from './retire.ts';
 import { createSweeper } from './sweeper.ts';
 import type { Sweeper } from './sweeper.ts';
@@ -74,7 +73,6 @@ async function startSweeper(): Promise<void> {
   const retirement = createRetirement({
     ...common,
     clones: clones.store,
-    writes: createWriteLimit(writeRate, systemClock),
     onExit: (exit) => void exits.push({ ...exit, atMs: Date.now() }),
     onProblem,
   });

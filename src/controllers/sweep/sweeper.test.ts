@@ -35,7 +35,6 @@ function startProcess(
     clock,
     random: () => 0,
     clones,
-    writes: () => Promise.resolve(),
     onExit: (exit) => void exits.push(exit),
     onProblem: ({ name, error }) => void problems.push(`${name}: ${errorMessage(error)}`),
   });

@@ -10,7 +10,8 @@ import type { CloneView } from '../../capacity/clones/view.ts';
 import type { KubeObject } from '../../kube/client.ts';
 import type { ServerTime } from '../../kube/server-time.ts';
 import type { ObjectStore } from '../../kube/store.ts';
-import { blockedCondition, planPool } from './decide.ts';
+import { blockedCondition, isQuiet, planPool, targetGoneSince } from './decide.ts';
+import type { Wanted } from './decide.ts';
 import type { IdleWatch, WatchedGroup } from './idle-watch.ts';
 import { createTokenBucket, poolRate } from './rate.ts';
 import type { TokenBucket } from './rate.ts';
@@ -103,7 +104,7 @@ async function tick(context: Context, signal: AbortSignal): Promise<void> {
   const startMs = clock.nowMs();
   const swept = clones.list();
   const byUid = new Map(pools.list().map((pool) => [pool.metadata.uid, pool]));
-  const groups = groupClones(swept.map(({ clone }) => clone)).map((group) => ({
+  const groups = groupClones(swept).map((group) => ({
     ...group,
     pool: group.owner === undefined ? undefined : byUid.get(group.owner),
   }));
@@ -127,13 +128,16 @@ function sweepGroup(context: Context, group: Group, { now, signal }: Moment): vo
   const { retirement } = context;
   const state = stateOf(context, group);
   if (state.isBusy) return;
-  const isBegun = group.clones.some(({ uid }) => retirement.isEnding(uid));
-  const clones = isBegun ? group.clones.filter(({ uid }) => !retirement.isEnding(uid)) : group.clones;
-  resume(context, group, clones);
-  const plan = planGroup(context, { ...group, clones }, { now, dropSince: state.dropSince });
+  if (retirement.ending.size === 0 && isQuiet(group, planned(group), now)) {
+    state.dropSince = undefined;
+    return;
+  }
+  const [clones = [], notServing = []] = [group.clones, group.notServing].map((list) => withoutEnding(context, list));
+  resume(context, group, notServing);
+  const plan = planGroup(context, { ...group, clones, notServing }, { now, dropSince: state.dropSince });
   state.dropSince = plan.dropSince;
   const chosen = plan.victims.slice(0, state.bucket.take(plan.victims.length));
-  const ended = clones
+  const ended = notServing
     .filter((clone) => clone.state === 'Ended')
     .slice(0, endedPerScan)
     .map((clone) => ({ clone, reason: 'Failed' as const }));
@@ -156,19 +160,16 @@ function planGroup(
   group: Group,
   { now, dropSince }: { readonly now: number; readonly dropSince: number | undefined },
 ): { readonly victims: readonly Victim[]; readonly dropSince: number | undefined } {
-  const { pool, clones } = group;
-  // What goes with its pool is deleted by the garbage collector.
-  const isDeleted = pool?.metadata.deletionTimestamp !== undefined;
-  const spec = isDeleted ? undefined : pool?.spec;
+  const { pool, clones, notServing } = group;
+  const isDeleted = isGoing(pool);
   const lost =
-    isDeleted || pool === undefined ? [] : clones.filter(({ isReady, state }) => !isReady && state === 'Starting');
+    isDeleted || pool === undefined ? [] : notServing.filter(({ isReady, state }) => !isReady && state === 'Starting');
   const since = lost.flatMap((clone) => {
     const at = context.clones.get(clone.namespace, clone.name)?.lostReadinessAt;
     return at === undefined ? [] : [[clone.uid, at] as const];
   });
   const input = {
-    spec,
-    targetRevision: pool?.status?.targetRevision,
+    ...planned(group),
     clones,
     lostReadiness: new Map(since),
     idle: isDeleted ? new Set<string>() : findIdle(context, group, now),
@@ -178,6 +179,19 @@ function planGroup(
   if (plan.victims.length === 0) return plan;
   // Only now, as it takes another look at every clone: what of other pools is on the nodes.
   return planPool({ ...input, nodes: neighbours(context, clones) }, now);
+}
+
+/** What is to be there. What goes with its pool is deleted by the garbage collector. */
+function planned({ pool }: Group): Wanted {
+  return {
+    spec: isGoing(pool) ? undefined : pool?.spec,
+    targetRevision: pool?.status?.targetRevision,
+    targetGoneSince: pool === undefined ? undefined : targetGoneSince(pool),
+  };
+}
+
+function isGoing(pool: ClonePool | undefined): boolean {
+  return pool?.metadata.deletionTimestamp !== undefined;
 }
 
 function findIdle(context: Context, group: Group, now: number): ReadonlySet<string> {
@@ -206,6 +220,12 @@ function neighbours({ clones: store }: Context, clones: readonly CloneView[]): R
     node.otherHorizon = Math.max(node.otherHorizon, clone.effectiveDeadline);
   }
   return nodes;
+}
+
+/** Nothing is copied while nobody ends. */
+function withoutEnding({ retirement: { ending } }: Context, clones: readonly CloneView[]): readonly CloneView[] {
+  const isBegun = ending.size > 0 && clones.some(({ uid }) => ending.has(uid));
+  return isBegun ? clones.filter(({ uid }) => !ending.has(uid)) : clones;
 }
 
 /** Retiring is final: whoever marked them is gone, and they still end. */

@@ -26,7 +26,8 @@ export function checkMetricsServer(snapshot: Snapshot): Finding[] {
 
 function absent(apiService: ApiService | undefined, users: readonly string[]): Finding {
   const needed = `needed by ${users.slice(0, 5).join(', ')}${users.length > 5 ? ` and ${users.length - 5} more` : ''}`;
-  const consequence = 'an HPA that cannot read one of its metrics does not scale down';
+  const consequence =
+    'an HPA that cannot read one of its metrics does not scale down, and clones end by their deadline alone';
   if (apiService === undefined) {
     const message = `there is no APIService ${name}, ${needed}: ${consequence}`;
     const fix = 'install metrics-server (https://github.com/kubernetes-sigs/metrics-server)';
@@ -42,13 +43,18 @@ function conditionOf(apiService: ApiService | undefined): SeenCondition | undefi
   return apiService?.status?.conditions?.find(({ type }) => type === 'Available');
 }
 
-/** Forecasts whose demand comes from it, and HPAs of forecasts that also scale by CPU or memory. */
-function usersOf({ forecasts, hpas }: Snapshot): string[] {
-  if ('failure' in forecasts) return [];
-  return (forecasts.value ?? []).flatMap((forecast) => {
+/** Forecasts whose demand comes from it, HPAs of forecasts that also scale by CPU or memory, and ClonePools. */
+function usersOf({ forecasts, hpas, pools }: Snapshot): string[] {
+  const measuring = ('failure' in pools ? [] : (pools.value ?? [])).filter(
+    ({ spec: { utilizationExit: exit } }) => exit !== undefined && exit.query === undefined,
+  );
+  const names = measuring.map((pool) => `ClonePool ${keyOf(pool)}`);
+  if ('failure' in forecasts) return names;
+  const readers = (forecasts.value ?? []).flatMap((forecast) => {
     const own = forecast.spec.source.resource !== undefined ? [`DemandForecast ${keyOf(forecast)}`] : [];
     const hpa = 'failure' in hpas ? undefined : hpaOf(forecast, hpas.value);
     const isReader = hpa?.spec.metrics?.some(({ type }) => resourceTypes.includes(type)) === true;
     return hpa !== undefined && isReader ? [...own, `HPA ${keyOf(hpa)}`] : own;
   });
+  return [...readers, ...names];
 }
