@@ -187,9 +187,9 @@ describe.concurrent('the life of clones', () => {
     const lowest = carried[spare.indexOf(Math.min(...spare))];
     const gaps = carried.map(({ time }, index) => time - (carried[index - 1]?.time ?? time));
     const after = (time: number) => `${(time - burstStart).toFixed(0)} s`;
-    const firstLeft = carried.find(({ time, clones }) => time > burstStart && clones < duringBurst);
+    const firstLeft = carried.find(({ clones }, index) => clones < (carried[index - 1]?.clones ?? 0));
     say(
-      `web: clones Ready ${after(readyAt)}, the first one left at ${after(firstLeft?.time ?? NaN)}, the last one at ` +
+      `web: clones Ready ${after(readyAt)}, the first one left at ${after(firstLeft?.time ?? Number.NaN)}, the last one at ` +
         `${after(goneAt)} from the start of the burst; least spare capacity ${Math.min(...spare).toFixed(0)}/s ` +
         `(${JSON.stringify(lowest)}); ${carried.length} looks, at most ${Math.max(...gaps).toFixed(1)} s apart`,
     );

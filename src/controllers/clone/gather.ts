@@ -25,30 +25,29 @@ export interface GatherContext {
   readonly templates: ObjectStore<CloneTemplate>;
   readonly forecasts: ObjectStore<DemandForecast>;
   readonly hpas: ObjectStore<HorizontalPodAutoscaler & KubeObject>;
-  /** What finds pods by labels, by namespace, and until when it is believed. */
-  readonly finders: Map<string, { readonly finders: Finders; readonly untilMs: number }>;
+  /** What finds pods by labels, by namespace, and when that was asked. */
+  readonly finders: Map<string, { readonly finders: Finders; readonly askedMs: number }>;
 }
 
 /** Services, NetworkPolicies and budgets change seldom, and a list of each costs more than a look. */
 const findersMs = 60_000;
-/** Clones keep the labels that they are made with, so that those who make some go by what is so now. */
-const freshMs = 2_000;
 
 /**
  * Reads everything that a decision needs. What cannot be read is part of the answer.
+ * @param options.sinceMs what finds pods by labels is to have been asked then or later; a minute ago when left out
  * @throws only what no condition has a word for
  */
 export async function gather(
   context: GatherContext,
   pool: ClonePool,
-  signal: AbortSignal,
+  { signal, sinceMs = context.clock.nowMs() - findersMs }: { readonly signal: AbortSignal; readonly sinceMs?: number },
 ): Promise<Omit<Snapshot, 'memory'>> {
   const { namespace } = pool.metadata;
   const { targetRef, forecastRef, serving } = pool.spec;
   const { apiVersion, name } = targetRef;
   const [target, finders] = await Promise.all([
     read<TargetDeployment>(context, { apiVersion, plural: 'deployments', namespace, name }, signal),
-    serving === 'Hidden' ? noFinders : readFinders(context, namespace, signal),
+    serving === 'Hidden' ? noFinders : readFinders(context, namespace, { signal, sinceMs }),
   ]);
   return {
     pool,
@@ -59,14 +58,6 @@ export async function gather(
     finders,
     pods: context.clones.list(namespace).flatMap(({ clone }) => (clone.pool === pool.metadata.name ? [clone] : [])),
   };
-}
-
-/** Forgets what finds pods by their labels if it is not fresh. True when it is to be read again. */
-export function forgetOldFinders({ clock, finders }: GatherContext, { metadata, spec }: ClonePool): boolean {
-  const known = finders.get(metadata.namespace);
-  const isFresh = known !== undefined && known.untilMs - findersMs + freshMs >= clock.nowMs();
-  if (isFresh || spec.serving === 'Hidden') return false;
-  return finders.delete(metadata.namespace);
 }
 
 const noFinders: Finders = { services: [], networkPolicies: [], pdbs: [] };
@@ -113,10 +104,11 @@ interface Budget {
 async function readFinders(
   context: GatherContext,
   namespace: string,
-  signal: AbortSignal,
+  { signal, sinceMs }: { readonly signal: AbortSignal; readonly sinceMs: number },
 ): Promise<Finders | undefined> {
   const known = context.finders.get(namespace);
-  if (known !== undefined && known.untilMs > context.clock.nowMs()) return known.finders;
+  if (known !== undefined && known.askedMs >= sinceMs) return known.finders;
+  const askedMs = context.clock.nowMs();
   const list = async <T>(version: string, plural: string): Promise<readonly T[]> => {
     const path = resourcePath({ apiVersion: version, plural, namespace });
     return (await context.client.request<{ readonly items?: readonly T[] }>({ path, signal })).items ?? [];
@@ -132,7 +124,7 @@ async function readFinders(
       networkPolicies: policies.flatMap(podSelectors),
       pdbs: budgets.map(({ spec }) => spec?.selector),
     };
-    context.finders.set(namespace, { finders, untilMs: context.clock.nowMs() + findersMs });
+    context.finders.set(namespace, { finders, askedMs });
     return finders;
   } catch (error) {
     if (signal.aborted || !(error instanceof HeadstartError)) throw error;

@@ -21,7 +21,7 @@ import type { CloneObject } from './clone-object.ts';
 import { createClones } from './create-clones.ts';
 import { decide } from './decide.ts';
 import type { Decision, DecideOptions } from './decide.ts';
-import { forgetOldFinders, gather } from './gather.ts';
+import { gather } from './gather.ts';
 import type { GatherContext } from './gather.ts';
 import { createMemories } from './memory.ts';
 import type { Memories } from './memory.ts';
@@ -175,19 +175,24 @@ async function reconcile(context: Context, key: string, signal: AbortSignal): Pr
   return await conclude(context, snapshot, { decision, created: made.created, signal });
 }
 
-interface Look {
-  readonly snapshot: Snapshot;
-  readonly decision: Decision;
-}
-
-/** Reads and decides; a second time when clones are to be made, and their labels would be by what was read a while ago. */
-async function look(context: Context, pool: ClonePool, signal: AbortSignal): Promise<Look> {
-  const gathered = await gather(context, pool, signal);
-  const others = context.sweeperConditions?.(pool) ?? [];
-  const snapshot = { ...gathered, memory: context.memories.of(pool.metadata.uid), others };
-  const decision = decide(snapshot, timeOf(context), context.decideOptions);
-  const isOld = decision.creates.length > 0 && forgetOldFinders(context, pool);
-  return isOld ? await look(context, pool, signal) : { snapshot, decision };
+/**
+ * Reads and decides. Where clones are to be made, Services and the like are asked for anew: labels that a Service does
+ * not find would be theirs for as long as they live.
+ */
+async function look(
+  context: Context,
+  pool: ClonePool,
+  signal: AbortSignal,
+): Promise<{ readonly snapshot: Snapshot; readonly decision: Decision }> {
+  const startMs = context.clock.nowMs();
+  const take = async (sinceMs?: number) => {
+    const gathered = await gather(context, pool, { signal, ...(sinceMs === undefined ? {} : { sinceMs }) });
+    const others = context.sweeperConditions?.(pool) ?? [];
+    const snapshot = { ...gathered, memory: context.memories.of(pool.metadata.uid), others };
+    return { snapshot, decision: decide(snapshot, timeOf(context), context.decideOptions) };
+  };
+  const first = await take();
+  return first.decision.creates.length === 0 ? first : await take(startMs);
 }
 
 /** Remembers what is wanted now, and says so where more clones are than before, or fewer. */
