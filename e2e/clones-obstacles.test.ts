@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as delay } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClonePoolCondition } from '../src/api/conditions.ts';
 import { apiVersion } from '../src/api/labels.ts';
@@ -54,6 +55,8 @@ interface Scene {
   /** Waits until so many clones are Ready, and no others are there. */
   ready(count: number, timeoutMs?: number): Promise<readonly PodObject[]>;
   gone(timeoutMs?: number): Promise<void>;
+  /** Waits until so many have ended, by reason; the pool says so a moment later. */
+  exits(counts: Readonly<Record<string, number>>): Promise<void>;
   /** Waits for a condition of the pool. */
   reason(type: ClonePoolConditionType, reason: string, timeoutMs?: number): Promise<ClonePoolCondition>;
 }
@@ -76,8 +79,9 @@ function serves(pod: PodObject): boolean {
   return stays(pod) && isReady(pod) && pod.metadata.annotations?.['headstart.dev/state'] === undefined;
 }
 
-function web(replicas: number): object {
+function web(replicas: number, story: string): object {
   const labels = { app: 'web' };
+  const template = { labels: { ...labels, story } };
   const container = { name: 'app', image: 'app', env: [{ name: 'REVISION', value: '1' }] };
   return {
     apiVersion: 'apps/v1',
@@ -86,7 +90,7 @@ function web(replicas: number): object {
     spec: {
       replicas,
       selector: { matchLabels: labels },
-      template: { metadata: { labels }, spec: { terminationGracePeriodSeconds: 1, containers: [container] } },
+      template: { metadata: template, spec: { terminationGracePeriodSeconds: 1, containers: [container] } },
     },
   };
 }
@@ -96,7 +100,7 @@ async function setScene(namespace: string, replicas = 2): Promise<Scene> {
   const kubectl: Scene['kubectl'] = async (args, input) => await cluster.kubectlOk(['-n', namespace, ...args], input);
   const apply = async (object: object) => void (await kubectl(['apply', '-f', '-'], JSON.stringify(object)));
   await cluster.kubectlOk(['create', 'namespace', namespace]);
-  await apply(web(replicas));
+  await apply(web(replicas, namespace));
   const port = { port: 80 };
   await apply({
     apiVersion: 'v1',
@@ -147,7 +151,7 @@ function clonePool(spec: object): object {
   };
 }
 
-function looks(namespace: string): Pick<Scene, 'pool' | 'clones' | 'ready' | 'gone' | 'reason'> {
+function looks(namespace: string): Pick<Scene, 'pool' | 'clones' | 'ready' | 'gone' | 'exits' | 'reason'> {
   const pods = { apiVersion: 'v1', plural: 'pods', namespace };
   const clones = async () => await list(pods, 'headstart.dev/clone=true');
   const path = resourcePath({ apiVersion, plural: 'clonepools', namespace, name: 'web' });
@@ -166,6 +170,11 @@ function looks(namespace: string): Pick<Scene, 'pool' | 'clones' | 'ready' | 'go
       const isGone = async () => (await clones()).length === 0;
       await waitUntil(`${namespace}: no clones are there`, isGone, { timeoutMs, intervalMs: 250 });
     },
+    exits: async (counts) =>
+      await becomes(
+        async () => (await pool()).status?.exits,
+        (exits) => isDeepStrictEqual(exits, counts),
+      ),
     reason: async (type, reason, timeoutMs = 60_000) => {
       let last: ClonePoolCondition | undefined;
       const probe = async () => {
@@ -178,6 +187,15 @@ function looks(namespace: string): Pick<Scene, 'pool' | 'clones' | 'ready' | 'go
       });
     },
   };
+}
+
+/** Waits for what is told a moment later. Not expect.poll, which knows of one test at a time. */
+async function becomes<T>(probe: () => Promise<T>, isRight: (seen: T) => boolean): Promise<void> {
+  let last: T | undefined;
+  const look = async () => isRight((last = await probe()));
+  await waitUntil('what was wanted', look, { timeoutMs: 30_000, intervalMs: 250 }).catch((cause: unknown) => {
+    throw new Error(`last seen ${JSON.stringify(last)}`, { cause });
+  });
 }
 
 /** Looks again and again until stopped; gives the least number seen. */
@@ -251,8 +269,7 @@ test.concurrent('what a budget does not let go is deleted when the time is up, a
   await scene.reason('PDBBlocked', 'SeveralBudgets', 30_000);
   await scene.gone(60_000);
   await scene.reason('PDBBlocked', 'NotBlocked', 30_000);
-  const exits = async () => (await scene.pool()).status?.exits;
-  await expect.poll(exits, { timeout: 30_000, interval: 500 }).toEqual({ Surplus: 3 });
+  await scene.exits({ Surplus: 3 });
   expect((await scene.base()).map(({ metadata }) => metadata.uid)).toEqual(base);
 });
 
@@ -270,7 +287,7 @@ test.concurrent('a quota that is too small is named in the condition, and what i
   expect(message).toContain('exceeded quota: few, requested: pods=1, used: pods=4, limited: pods=4');
   await scene.ready(2);
   const told = async () => (await scene.reason('Ready', 'CreationBlocked')).message;
-  await expect.poll(told, { timeout: 30_000 }).toMatch(/^2 of 6 clones are Ready: exceeded quota: few/);
+  await becomes(told, (text) => text.startsWith('2 of 6 clones are Ready: exceeded quota: few'));
   await scene.apply(quota('10'));
   const startMs = Date.now();
   await scene.ready(6);
@@ -309,8 +326,7 @@ test.concurrent.each([
   };
   await waitUntil('all clones are new', isDone, { timeoutMs: 120_000, intervalMs: 250 });
   expect(await serving.stop()).toBe(atLeast);
-  const exits = async () => (await scene.pool()).status?.exits;
-  await expect.poll(exits, { timeout: 30_000, interval: 500 }).toEqual({ Outdated: 4 });
+  await scene.exits({ Outdated: 4 });
   await scene.reason('RevisionCurrent', 'AllCurrent');
   await scene.reason('Ready', 'ClonesReady');
 });
@@ -330,8 +346,7 @@ test.concurrent.each([
   const { message } = await scene.reason('TargetResolved', 'TargetScaledToZero');
   expect(message).toBe('Deployment web has spec.replicas 0; nobody wants clones then');
   await scene.gone(120_000);
-  const exits = async () => (await scene.pool()).status?.exits;
-  await expect.poll(exits, { timeout: 30_000, interval: 500 }).toEqual({ Surplus: 3 });
+  await scene.exits({ Surplus: 3 });
   await scene.kubectl(['scale', 'deployment/web', '--replicas=2']);
   await scene.ready(3);
 });
@@ -389,7 +404,7 @@ test.concurrent('a pool that is deleted with --cascade=orphan leaves clones that
   const clones = await scene.ready(3);
   await scene.kubectl(['delete', 'clonepool', 'web', '--cascade=orphan']);
   const owners = async () => (await scene.clones()).flatMap(({ metadata }) => metadata.ownerReferences ?? []);
-  await expect.poll(owners, { timeout: 30_000, interval: 250 }).toEqual([]);
+  await becomes(owners, (all) => all.length === 0);
   const ends = clones.map(({ metadata }) => Date.parse(metadata.creationTimestamp ?? '') + 75_000);
   const dead = least(async () => {
     const now = Date.now();
@@ -557,7 +572,7 @@ test('a node is drained under a budget in percent: before a burst, in it, while 
     });
   };
   const drain = async (node: string): Promise<void> => {
-    await cluster.kubectlOk(['drain', node, '--ignore-daemonsets', '--pod-selector=app=web', '--timeout=60s']);
+    await cluster.kubectlOk(['drain', node, '--ignore-daemonsets', '--pod-selector=story=drained', '--timeout=60s']);
     await cluster.kubectlOk(['uncordon', node]);
     await waitUntil('web is whole', async () => (await scene.base()).filter(isReady).length === 8, {
       timeoutMs: 60_000,
