@@ -337,6 +337,9 @@ describe('what keeps clones from being made', () => {
     await apply(deployment());
     const isThere = async () => (await pods('app=web')).length === 2 || undefined;
     await waitUntil('the target has its pods', isThere, { timeoutMs: 30_000 });
+    // The apiserver hears of a new quota a moment later, on a busy machine several.
+    const counted = ['--for=jsonpath={.status.used.pods}=2', 'resourcequota/few', '-n', namespace, '--timeout=60s'];
+    await cluster.kubectlOk(['wait', ...counted]);
     plan(20);
     const before = requests.length;
     await apply(pool());
