@@ -90,7 +90,7 @@ describe('ClonePool', () => {
       mode: 'Predictive',
       replicas: 0,
       suspend: false,
-      lifetime: { maxSeconds: 3600, marginSeconds: 60, startupBudgetSeconds: 180 },
+      lifetime: { maxSeconds: 3600, marginSeconds: 300, startupBudgetSeconds: 180 },
       utilizationExit: { ...exit, sustainedSeconds: 180, minSamples: 5, warmupSeconds: 120, poolGuardPercent: 70 },
       serving: 'ServiceLabels',
       onTargetChange: 'Retire',

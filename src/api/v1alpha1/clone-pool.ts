@@ -47,7 +47,14 @@ const window = Type.Object(
 const lifetime = Type.Object(
   {
     maxSeconds: seconds('Time to live of a clone since its creation.', 60, { maximum: 86_400 }),
-    marginSeconds: seconds('Kept after the end of a window.', 0, { maximum: 3600, default: 60 }),
+    marginSeconds: seconds(
+      'Kept after a burst, should it last longer than foreseen; the default is as long as an HPA waits before it scales down.',
+      0,
+      {
+        maximum: 3600,
+        default: 300,
+      },
+    ),
     startupBudgetSeconds: seconds('A clone that is not Ready by then is ended as StartFailed.', 10, {
       maximum: 3600,
       default: 180,
@@ -241,7 +248,7 @@ const carrying = Type.Object(
     ready: Type.Integer({ minimum: 0, description: 'Ready clones that are not ending.' }),
     steps: Type.Array(
       Type.Object({
-        until: time('The deadline of these clones.'),
+        until: time('When these clones end: at their deadline, or with their window.'),
         replicas: Type.Integer({ minimum: 1, description: 'Ready clones that end then.' }),
       }),
       {
