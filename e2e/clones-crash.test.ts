@@ -185,8 +185,10 @@ test('500 clones come, expire in one second, and go no faster than is allowed', 
   const ended = await requests('crowd', isEnd);
   expect(ended.names).toEqual((await requests('crowd', isCreation)).names);
   expect(new Set(ended.names).size).toBe(clones);
-  const exits = await cluster.kubectlOk(['get', 'clp', 'crowd', '-o', 'jsonpath={.status.exits}']);
-  expect(JSON.parse(exits)).toEqual({ Expired: clones });
+  // They are written down every few seconds.
+  const exits = async (): Promise<unknown> =>
+    JSON.parse(await cluster.kubectlOk(['get', 'clp', 'crowd', '-o', 'jsonpath={.status.exits}']));
+  await expect.poll(exits, { timeout: 30_000, interval: 1000 }).toEqual({ Expired: clones });
   await cluster.kubectlOk(['delete', 'clp,deployment', 'crowd']);
 });
 

@@ -249,10 +249,10 @@ test.concurrent('what a budget does not let go is deleted when the time is up, a
   await scene.burst(2, { termination: { evictTimeoutSeconds: 20, maxPerMinute: 600 } });
   await scene.ready(2);
   await scene.windows(0);
-  const { message } = await scene.reason('PDBBlocked', 'BudgetExhausted', 30_000);
-  expect(message).toBe(
-    'a PodDisruptionBudget refuses that 2 clones end; they are deleted 20 s after the first refusal',
-  );
+  const message = async () => (await scene.reason('PDBBlocked', 'BudgetExhausted', 30_000)).message;
+  await expect
+    .poll(message, { timeout: 15_000 })
+    .toBe('a PodDisruptionBudget refuses that 2 clones end; they are deleted 20 s after the first refusal');
   const refused = await scene.clones();
   expect(refused.filter(stays).map(({ metadata }) => metadata.annotations?.['headstart.dev/exit-reason'])).toEqual([
     'Surplus',

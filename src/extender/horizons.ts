@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import { heldNode, nodeHorizons } from '../capacity/clones/placement.ts';
 import type { PodObject } from '../capacity/clones/read-clone.ts';
 import type { CloneView } from '../capacity/clones/view.ts';
+import { identityOf } from '../kube/client.ts';
 import type { KubeObject } from '../kube/client.ts';
 import type { Change } from '../kube/store.ts';
 
@@ -40,14 +41,8 @@ const freshMs = 100;
 
 /** `parse` of the reflector over {@link placedPods}: of each pod three strings are kept. */
 export function readPlaced(pod: KubeObject): PlacedPod {
-  const { name, namespace, uid, resourceVersion } = pod.metadata;
   return {
-    metadata: {
-      name,
-      ...(namespace === undefined ? {} : { namespace }),
-      ...(uid === undefined ? {} : { uid }),
-      ...(resourceVersion === undefined ? {} : { resourceVersion }),
-    },
+    metadata: identityOf(pod),
     heldNode: heldNode(pod as PodObject),
   };
 }

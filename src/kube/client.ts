@@ -38,6 +38,17 @@ export interface KubeObject {
   };
 }
 
+/** What a reflector needs of an object's metadata, where the rest is not kept. */
+export function identityOf({ metadata }: KubeObject): KubeObject['metadata'] {
+  const { name, namespace, uid, resourceVersion } = metadata;
+  return {
+    name,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(resourceVersion === undefined ? {} : { resourceVersion }),
+  };
+}
+
 /** The port to the apiserver that the rest of this room and the controllers use. */
 export interface KubeClient {
   /**

@@ -142,6 +142,15 @@ test('an Event is tried again while that can help, and given up with a word', as
   expect([sent().length, errors.length]).toEqual([5, 2]);
 });
 
+test('in a namespace that is going an Event is dropped without a word', async () => {
+  const { recorder, failures, sent, errors } = create();
+  const message = 'unable to create new content in namespace shop because it is being terminated';
+  failures.push(new HeadstartError('Forbidden', message));
+  recorder.record(web);
+  await recorder.flush();
+  expect([sent().length, errors]).toEqual([1, []]);
+});
+
 test('while the apiserver is away a bounded number waits; record never throws', async () => {
   const { recorder, failures, errors, clock, sent } = create();
   failures.push(new HeadstartError('Unavailable', 'connection refused'));

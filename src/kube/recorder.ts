@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts';
 import { HeadstartError } from '../base/errors.ts';
 import type { KubeClient } from './client.ts';
 import { resourcePath } from './paths.ts';
+import { isNamespaceGoing } from './status.ts';
 import { microTime } from './time.ts';
 
 /** The object that an Event is about. */
@@ -194,6 +195,8 @@ class Recorder implements EventRecorder {
       try {
         return await write();
       } catch (error) {
+        // Nobody will miss it.
+        if (isNamespaceGoing(error)) return;
         const isWorthIt = error instanceof HeadstartError && error.retryable && tries < maxTries;
         if (!isWorthIt) return this.#report(new HeadstartError('Unavailable', 'writing an Event', { cause: error }));
       }

@@ -65,3 +65,9 @@ function errorCodeOf(code: number, reason: string | undefined): ErrorCode {
   if (reason === 'Expired' || reason === 'Gone') return 'Gone';
   return codes.get(code) ?? (code >= 500 ? 'Unavailable' : 'BadResponse');
 }
+
+/** Whether a namespace refused something because it is going, or is gone; the apiserver says it in words alone. */
+export function isNamespaceGoing(error: unknown): boolean {
+  const isRefusal = error instanceof HeadstartError && (error.code === 'Forbidden' || error.code === 'NotFound');
+  return isRefusal && /because it is being terminated|namespaces? "[^"]*" not found/.test(error.message);
+}

@@ -3,6 +3,8 @@ import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
 import { clonePools } from '../clone-labels.ts';
 import type { ClonePoolCondition } from '../conditions.ts';
+import { conditionSchema } from './object.ts';
+import type { ObjectMetadata } from './object.ts';
 import { cel, listMap, mapOf, milliQuantity, objectName, oneOf, positiveQuantity, time } from './schema.ts';
 
 const seconds = (description: string, minimum: number, more: { maximum?: number; default?: number } = {}) =>
@@ -232,15 +234,6 @@ const spec = Type.Object(
   },
 );
 
-const condition = Type.Object({
-  type: Type.String({ maxLength: 316 }),
-  status: oneOf(['True', 'False', 'Unknown'], {}),
-  observedGeneration: Type.Optional(Type.Integer({ minimum: 0 })),
-  lastTransitionTime: time(''),
-  reason: Type.String({ minLength: 1, maxLength: 1024 }),
-  message: Type.String({ maxLength: 32_768 }),
-});
-
 const carrying = Type.Object(
   {
     time: time('When this was seen.'),
@@ -275,7 +268,7 @@ const status = Type.Object(
     carrying: Type.Optional(carrying),
     exits: Type.Optional(mapOf<number>({ type: 'integer' }, { description: 'Clones that ended, by reason.' })),
     conditions: Type.Optional(
-      listMap(condition, ['type'], { maxItems: 16, description: 'What holds, each with a reason.' }),
+      listMap(conditionSchema, ['type'], { maxItems: 16, description: 'What holds, each with a reason.' }),
     ),
   },
   { description: 'What Headstart saw and did last.' },
@@ -302,16 +295,7 @@ export type ClonePoolStatus = Omit<Static<typeof status>, 'conditions'> & { cond
 export interface ClonePool {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata: {
-    readonly name: string;
-    readonly namespace: string;
-    readonly uid: string;
-    readonly generation: number;
-    readonly resourceVersion: string;
-    readonly creationTimestamp: string;
-    readonly deletionTimestamp?: string;
-    readonly annotations?: Readonly<Record<string, string>>;
-  };
+  readonly metadata: ObjectMetadata;
   readonly spec: ClonePoolSpec;
   readonly status?: ClonePoolStatus;
 }

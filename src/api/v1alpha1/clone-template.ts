@@ -2,6 +2,7 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
 import { cloneTemplates } from '../clone-labels.ts';
+import type { ObjectMetadata } from './object.ts';
 import { cel, listMap, mapOf, objectName, oneOf, quantity } from './schema.ts';
 
 /** Of a label, an annotation or a resource: `name` or `prefix/name`. */
@@ -224,15 +225,7 @@ export type CloneTemplateSpec = Static<typeof spec>;
 export interface CloneTemplate {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata: {
-    readonly name: string;
-    readonly namespace: string;
-    readonly uid: string;
-    readonly generation: number;
-    readonly resourceVersion: string;
-    readonly creationTimestamp: string;
-    readonly deletionTimestamp?: string;
-  };
+  readonly metadata: ObjectMetadata;
   readonly spec: CloneTemplateSpec;
 }
 

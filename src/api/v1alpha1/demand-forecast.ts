@@ -3,6 +3,8 @@ import { Type } from '@sinclair/typebox';
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Condition } from '../conditions.ts';
 import { demandForecasts } from '../labels.ts';
+import { conditionSchema } from './object.ts';
+import type { ObjectMetadata } from './object.ts';
 import {
   cel,
   durationBetween,
@@ -210,15 +212,6 @@ const candidate = Type.Object({
   }),
 });
 
-const condition = Type.Object({
-  type: Type.String({ maxLength: 316 }),
-  status: oneOf(['True', 'False', 'Unknown'], {}),
-  observedGeneration: Type.Integer({ minimum: 0 }),
-  lastTransitionTime: time(''),
-  reason: Type.String({ minLength: 1, maxLength: 1024 }),
-  message: Type.String({ maxLength: 32_768 }),
-});
-
 const optional = <T extends TSchema>(schema: T) => Type.Optional(schema);
 const status = Type.Object(
   {
@@ -290,7 +283,7 @@ const status = Type.Object(
       ),
     ),
     conditions: optional(
-      listMap(condition, ['type'], {
+      listMap(conditionSchema, ['type'], {
         maxItems: 16,
         description:
           'What holds, each with a reason and the numbers; where only numbers waver, they are written down every ten minutes.',
@@ -319,15 +312,7 @@ export type DemandForecastStatus = Omit<Static<typeof status>, 'conditions'> & {
 export interface DemandForecast {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata: {
-    readonly name: string;
-    readonly namespace: string;
-    readonly uid: string;
-    readonly generation: number;
-    readonly resourceVersion: string;
-    readonly creationTimestamp: string;
-    readonly deletionTimestamp?: string;
-  };
+  readonly metadata: ObjectMetadata;
   readonly spec: DemandForecastSpec;
   readonly status?: DemandForecastStatus;
 }

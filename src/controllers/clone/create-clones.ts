@@ -5,6 +5,7 @@ import { readClone } from '../../capacity/clones/read-clone.ts';
 import type { PodObject } from '../../capacity/clones/read-clone.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { resourcePath } from '../../kube/paths.ts';
+import { isNamespaceGoing } from '../../kube/status.ts';
 import type { CreationFailure } from './snapshot.ts';
 
 /** What became of clones that were to be made. */
@@ -81,8 +82,7 @@ async function judgeTaken(
 /** What a refusal means, by its words: the apiserver has one code for all of them. */
 function classify(error: HeadstartError): CreationFailure {
   const message = withoutName(error.message);
-  const isNamespace = /because it is being terminated|namespaces? "[^"]*" not found/.test(message);
-  if (isNamespace) return { reason: 'NamespaceTerminating', message };
+  if (isNamespaceGoing(error)) return { reason: 'NamespaceTerminating', message };
   switch (error.code) {
     case 'Forbidden':
       return { reason: /exceeded quota|failed quota/.test(message) ? 'QuotaExceeded' : 'Refused', message };
