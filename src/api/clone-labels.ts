@@ -56,3 +56,19 @@ export const cloneTemplates = 'clonetemplates';
 export const ttlBounds = { min: 60, max: 86_400 } as const;
 /** Of a clone-labelled pod that nobody gave one. */
 export const defaultTtlSeconds = 3600;
+
+/**
+ * Labels that Headstart writes itself, or by which another controller would take a clone for its own; those that end with
+ * a slash are prefixes.
+ */
+export const controllerLabels = [
+  `${apiGroup}/`,
+  'pod-template-hash',
+  'controller-revision-hash',
+  'pod-template-generation',
+  'statefulset.kubernetes.io/',
+  'apps.kubernetes.io/pod-index',
+  'batch.kubernetes.io/',
+  'controller-uid',
+  'job-name',
+] as const;

@@ -31,3 +31,11 @@ function join(total: number, per: number, big: string, small: string): string {
   const rest = total % per;
   return `${Math.floor(total / per)}${big}${rest === 0 ? '' : `${rest}${small}`}`;
 }
+
+/** Seconds of a duration as Go writes it (`10.05s`, `1m0s`); NaN for anything else. */
+export function goDurationSeconds(text: string): number {
+  const match = /^(?:(\d+)h)?(?:(\d+)m)?(?:([\d.]+)s)?$/.exec(text);
+  if (match === null || text === '') return Number.NaN;
+  const [, hours = '0', minutes = '0', seconds = '0'] = match;
+  return Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds);
+}

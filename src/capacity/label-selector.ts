@@ -26,17 +26,25 @@ export function requirements(selector: LabelSelector | undefined): LabelExpressi
  * the label is absent, and an empty selector matches everything.
  */
 export function matchesSelector(selector: LabelSelector, labels: Readonly<Record<string, string>>): boolean {
-  return requirements(selector).every(({ key, operator, values = [] }) => {
-    const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
-    switch (operator) {
-      case 'In':
-        return value !== undefined && values.includes(value);
-      case 'NotIn':
-        return value === undefined || !values.includes(value);
-      case 'Exists':
-        return value !== undefined;
-      case 'DoesNotExist':
-        return value === undefined;
-    }
-  });
+  return requirements(selector).every(({ key, operator, values = [] }) =>
+    meetsRequirement(operator, values, Object.hasOwn(labels, key) ? labels[key] : undefined),
+  );
+}
+
+/** Whether a label's value, undefined where it is absent, is what one condition asks for. */
+export function meetsRequirement(
+  operator: LabelExpression['operator'],
+  values: readonly string[],
+  value: string | undefined,
+): boolean {
+  switch (operator) {
+    case 'In':
+      return value !== undefined && values.includes(value);
+    case 'NotIn':
+      return value === undefined || !values.includes(value);
+    case 'Exists':
+      return value !== undefined;
+    case 'DoesNotExist':
+      return value === undefined;
+  }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { HeadstartError, invalidInput } from '../base/errors.ts';
+import { meetsRequirement } from '../capacity/label-selector.ts';
 
 /** One condition of a label selector; `In` and `NotIn` stand for `=`, `==` and `!=` too. */
 export interface Requirement {
@@ -60,19 +61,9 @@ export function matchesLabels(requirements: readonly Requirement[], labels: Read
 }
 
 function meets({ operator, values }: Requirement, value: string | undefined): boolean {
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-    case 'GreaterThan':
-    case 'LessThan':
-      return compares(operator, value, values[0]);
-  }
+  return operator === 'GreaterThan' || operator === 'LessThan'
+    ? compares(operator, value, values[0])
+    : meetsRequirement(operator, values, value);
 }
 
 function compares(operator: 'GreaterThan' | 'LessThan', value: string | undefined, limit: string | undefined): boolean {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
-import { cloneTemplates } from '../clone-labels.ts';
+import { cloneTemplates, controllerLabels } from '../clone-labels.ts';
 import type { ObjectMetadata } from './object.ts';
 import { cel, listMap, mapOf, objectName, oneOf, quantity } from './schema.ts';
 
@@ -22,21 +22,7 @@ const refuseKeys = (keys: readonly string[], why: string) => ({
   message: `${keys.join(', ')}: ${why}`,
 });
 
-/** What Headstart writes itself, or what makes another controller take a clone for its own. */
-const reservedLabels = refuseKeys(
-  [
-    'headstart.dev/',
-    'pod-template-hash',
-    'controller-revision-hash',
-    'pod-template-generation',
-    'statefulset.kubernetes.io/',
-    'apps.kubernetes.io/pod-index',
-    'batch.kubernetes.io/',
-    'controller-uid',
-    'job-name',
-  ],
-  'these labels are for controllers alone',
-);
+const reservedLabels = refuseKeys(controllerLabels, 'these labels are for controllers alone');
 const reservedAnnotations = refuseKeys(
   [
     'headstart.dev/',

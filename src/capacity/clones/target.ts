@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { apiGroup } from '../../api/labels.ts';
+import { controllerLabels } from '../../api/clone-labels.ts';
 import type { CloneTemplateSpec } from '../../api/v1alpha1/clone-template.ts';
 import { hashJson } from '../../base/hash.ts';
 import type { LabelSelector } from '../label-selector.ts';
@@ -63,15 +63,7 @@ export interface CloneRefusal {
 
 /** Labels and annotations that are for controllers alone; those that end with a slash are prefixes. */
 const foreignKeys = [
-  `${apiGroup}/`,
-  'pod-template-hash',
-  'controller-revision-hash',
-  'pod-template-generation',
-  'statefulset.kubernetes.io/',
-  'apps.kubernetes.io/pod-index',
-  'batch.kubernetes.io/',
-  'controller-uid',
-  'job-name',
+  ...controllerLabels,
   'kubernetes.io/config.',
   'kubectl.kubernetes.io/last-applied-configuration',
   'controller.kubernetes.io/pod-deletion-cost',

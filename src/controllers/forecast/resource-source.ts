@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { parseDurationSeconds } from '../../base/duration.ts';
+import { goDurationSeconds, parseDurationSeconds } from '../../base/duration.ts';
 import { errorCode, HeadstartError } from '../../base/errors.ts';
 import { parseQuantity } from '../../base/quantity.ts';
 import { totalUsage } from '../../capacity/pod-usage.ts';
@@ -172,14 +172,8 @@ function usageOf({ metadata, timestamp, window, containers = [] }: PodMetrics, r
   const texts = containers.map(({ usage }) => usage?.[resource]);
   if (texts.length === 0 || texts.includes(undefined)) return [];
   const value = texts.reduce((sum, text) => sum + parseQuantity(text ?? '', `usage of pod ${metadata.name}`), 0);
-  const windowSeconds = goDurationSeconds(window ?? '');
+  const windowSeconds = goDurationSeconds(window ?? '') || 0;
   return [{ name: metadata.name, timestamp: Date.parse(timestamp ?? '') / 1000, windowSeconds, value }];
-}
-
-/** As Go writes durations: `10.05s`, `1m0s`; 0 for anything else. */
-function goDurationSeconds(text: string): number {
-  const [, minutes = '0', seconds = '0'] = /^(?:(\d+)m)?(?:([\d.]+)s)?$/.exec(text) ?? [];
-  return Number(minutes) * 60 + Number(seconds);
 }
 
 function stateOf({ metadata, status }: Pod): PodState {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { goDurationSeconds } from '../../base/duration.ts';
 import { errorCode, errorMessage, HeadstartError } from '../../base/errors.ts';
 import { parseQuantity } from '../../base/quantity.ts';
 import type { ContainerUsage, MeasuredResource } from '../../capacity/clones/utilization.ts';
@@ -89,14 +90,6 @@ function readContainer(name: string | undefined, text: string | undefined): [str
   } catch {
     return [];
   }
-}
-
-/** As Go writes durations: `10.05s`, `1m0s`; NaN for anything else. */
-function goDurationSeconds(text: string): number {
-  const match = /^(?:(\d+)h)?(?:(\d+)m)?(?:([\d.]+)s)?$/.exec(text);
-  if (match === null || text === '') return Number.NaN;
-  const [, hours = '0', minutes = '0', seconds = '0'] = match;
-  return Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds);
 }
 
 /** The reason of the condition MetricsAvailable that a failure means. */
