@@ -28,7 +28,8 @@ export default defineConfig({
           include: ['e2e/*.test.ts'],
           testTimeout: 600_000,
           hookTimeout: 600_000,
-          fileParallelism: false,
+          // Most of their time they wait.
+          maxWorkers: 2,
         },
       },
     ],

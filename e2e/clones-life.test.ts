@@ -276,7 +276,7 @@ describe.concurrent('the life of clones', () => {
   }) => {
     const { controlPlane } = stage;
     await create(cloneTarget('shop', 1), serviceOf('shop'));
-    await create(clonePool('shop', { mode: 'Scale', maxReplicas: 3, lifetime: { maxSeconds: 60 } }));
+    await create(clonePool('shop', { mode: 'Scale', maxReplicas: 3, lifetime: { maxSeconds: 90 } }));
     await controlPlane.kubectlOk(['scale', 'clonepool/shop', '--replicas=2']);
     /** Whether each pod of the Service gets traffic. */
     const endpoints = async (): Promise<Map<string, boolean>> => {
@@ -296,8 +296,9 @@ describe.concurrent('the life of clones', () => {
     const [first, second] = await pods.clonesOf('shop');
     if (first === undefined || second === undefined) throw new Error('two clones were Ready');
     const isServed = async (name: string) => (await endpoints()).get(name);
+    // The controller of EndpointSlices waits longer after each try that came before its caches.
     for (const { name } of [first, second]) {
-      await expect.poll(async () => await isServed(name), { timeout: 10_000, interval: 200 }).toBe(true);
+      await expect.poll(async () => await isServed(name), { timeout: 45_000, interval: 200 }).toBe(true);
     }
 
     // As the containers of a real pod would while they end: the pod stays for a while after its deletion.
@@ -312,19 +313,19 @@ describe.concurrent('the life of clones', () => {
       ]);
     await hold(['example.com/containers-end']);
     const isEnding = async () => (await pods.clonesOf('shop')).find(({ uid }) => uid === first.uid)?.isDeleted;
-    await expect.poll(isEnding, { timeout: 90_000, interval: 200 }).toBe(true);
-    await expect.poll(async () => await isServed(first.name), { timeout: 10_000, interval: 200 }).toBe(false);
+    await expect.poll(isEnding, { timeout: 120_000, interval: 200 }).toBe(true);
+    await expect.poll(async () => await isServed(first.name), { timeout: 30_000, interval: 200 }).toBe(false);
     expect(await isEnding()).toBe(true);
     await hold([]);
-    await expect.poll(async () => await isServed(first.name), { timeout: 10_000, interval: 200 }).toBeUndefined();
+    await expect.poll(async () => await isServed(first.name), { timeout: 30_000, interval: 200 }).toBeUndefined();
 
     for (const { uid, createdAt, annotations } of [first, second]) {
       const isGone = () => pods.sights.at(-1)?.pods.every((pod) => pod.uid !== uid);
       await expect.poll(isGone, { timeout: 30_000, interval: 500 }).toBe(true);
       const lived = sightsOf(uid).last.time - createdAt;
       say(`shop: a clone with ttl-seconds ${annotations['headstart.dev/ttl-seconds']} lived for ${lived.toFixed(0)} s`);
-      expect(lived).toBeGreaterThan(57);
-      expect(lived).toBeLessThan(75);
+      expect(lived).toBeGreaterThan(87);
+      expect(lived).toBeLessThan(135);
     }
     // In mode Scale others take their place.
     await expect.poll(ready, { timeout: 30_000, interval: 500 }).toBe(2);

@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.ts';
 import { errorCode, errorMessage, HeadstartError } from '../base/errors.ts';
 import { forecastOrigins } from '../forecast/batch.ts';
 import type { BatchForecast, BatchRefusal } from '../forecast/batch.ts';
-import { models } from '../forecast/registry.ts';
+import { defaultModelNames, models } from '../forecast/registry.ts';
 import { parseSeriesCsv } from '../series/csv.ts';
 import type { ParsedSeries } from '../series/csv.ts';
 import { samplingStep } from '../series/resample.ts';
@@ -80,7 +80,7 @@ async function forecast(command: ForecastCommand, io: ForecastIo, ports: Forecas
     horizonSeconds: command.horizonSeconds,
     levels: command.levels,
     timeZone: command.timeZone,
-    models: model === undefined ? Object.values(models) : [models[model]],
+    models: (model === undefined ? defaultModelNames : [model]).map((name) => models[name]),
     ...(command.historySeconds === undefined ? {} : { historySeconds: command.historySeconds }),
   });
   for (const result of batch) {

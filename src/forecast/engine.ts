@@ -12,7 +12,7 @@ import type { MinuteHistory } from './minute-history.ts';
 import type { CannotFit } from './model.ts';
 import { createOnlineLevels } from './online.ts';
 import type { OnlineLevels } from './online.ts';
-import { modelNames, models } from './registry.ts';
+import { defaultModelNames, models } from './registry.ts';
 import { createScoreboard } from './scoreboard.ts';
 import type { Accuracy } from './scoreboard.ts';
 
@@ -51,7 +51,7 @@ const seasonless: readonly ModelName[] = ['naive', 'drift'];
 /** What a target's forecaster is told. */
 export interface TargetOptions {
   readonly timeZone: string;
-  /** Models that may be used; default all. */
+  /** Models that may be used; default `defaultModelNames`. */
   readonly models?: readonly ModelName[];
   /** History that models are fitted on. */
   readonly historySeconds: number;
@@ -167,7 +167,7 @@ function windowOf({ leadSeconds }: TargetOptions): number {
   return Math.ceil((leadSeconds + insuranceSeconds) / minuteSeconds);
 }
 
-function needOf({ models: allowed = modelNames }: TargetOptions): number {
+function needOf({ models: allowed = defaultModelNames }: TargetOptions): number {
   return allowed.some((name) => seasonless.includes(name)) ? needSeconds : seasonalNeedSeconds;
 }
 
@@ -238,7 +238,7 @@ function refit(state: State, nowSeconds: number): Fit | NotIssued {
   const windowMinutes = windowOf(options);
   const forecaster = fitForecaster(history.series(head - Math.floor(options.historySeconds / minuteSeconds)), {
     timeZone: options.timeZone,
-    models: (options.models ?? modelNames).map((name) => models[name]),
+    models: (options.models ?? defaultModelNames).map((name) => models[name]),
     target: { windowSteps: windowMinutes, lastPosition: publishedMinutes + stalestMinutes },
     ...(state.inUse === undefined ? {} : { inUse: state.inUse.name }),
   });

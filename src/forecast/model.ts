@@ -7,7 +7,21 @@ export interface FitContext {
   readonly timeZone: string;
   /** Parameters are chosen for forecasts this many steps ahead and nearer. */
   readonly horizonSteps: number;
+  /** Local days, as `localCalendar` counts them, that are holidays. */
+  readonly holidays?: ReadonlySet<number>;
+  /** What is known ahead and may move demand. */
+  readonly regressors?: readonly Regressor[];
 }
+
+/** A quantity that is known for the past and for the time that is forecast, such as a price or an announced campaign. */
+export interface Regressor {
+  readonly name: string;
+  /** On the history's grid; reaches beyond the history's end as far as it is known. NaN and outside count as 0. */
+  readonly series: TimeSeries;
+}
+
+/** All that a fitted model has learnt, as data that `structuredClone` copies: numbers, strings, arrays, typed arrays. */
+export type ModelState = Readonly<Record<string, unknown>>;
 
 /** A refusal to fit, with what the model has and what it needs, in words a person can act on. */
 export interface CannotFit {
@@ -28,6 +42,8 @@ export interface Model {
   readonly name: string;
   /** History is demand per step, NaN for gaps; the returned model stands just after its last point. */
   fit(history: TimeSeries, context: FitContext): FittedModel | CannotFit;
+  /** The model that gave the state, where it then stood. */
+  restore?(state: ModelState, context: FitContext): FittedModel;
 }
 
 /** A model that stands at a point in time and predicts from there. */
@@ -38,4 +54,6 @@ export interface FittedModel {
   /** Point forecasts for the next `horizon` steps: finite, and not negative when the history never was. */
   predict(horizon: number): Float64Array;
   describe(): ModelDescription;
+  /** What `restore` needs to go on from here. */
+  snapshot?(): ModelState;
 }

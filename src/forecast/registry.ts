@@ -18,3 +18,12 @@ export const models: Readonly<Record<ModelName, Model>> = {
 
 /** The names of all models. */
 export const modelNames = Object.keys(models) as readonly ModelName[];
+
+/** The models that take part when nobody names any: those that win often enough for the time that they take. */
+export const defaultModelNames: readonly ModelName[] = [
+  'naive',
+  'drift',
+  'seasonal-naive',
+  'seasonal-profile',
+  'level-corrected',
+];
