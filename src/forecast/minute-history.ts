@@ -31,10 +31,27 @@ export interface MinuteHistory {
   series(from: number): TimeSeries;
   /** Measures how far samples are apart, which decides how long a sample is held. */
   measureSpacing(): void;
+  /** A copy of all that is known. */
+  snapshot(): MinuteHistoryState;
+}
+
+/** A history as plain data. */
+export interface MinuteHistoryState {
+  /** The first minute that has a sample; NaN while there is none. */
+  readonly first: number;
+  /** Demand by the minute from `first` on, NaN where no sample was. */
+  readonly minutes: Float64Array;
+  /** Minutes that a sample is held. */
+  readonly hold: number;
+  /** The samples of the newest minutes: time and value in turn. */
+  readonly open: Float64Array;
 }
 
 /** An empty history that keeps what `wantedSeconds` need, at most (and by default) 28 days. */
-export function createMinuteHistory(wantedSeconds: number = mostMinutes * minuteSeconds): MinuteHistory {
+export function createMinuteHistory(
+  wantedSeconds: number = mostMinutes * minuteSeconds,
+  state?: MinuteHistoryState,
+): MinuteHistory {
   const keptMinutes = keptMinutesOf(wantedSeconds);
   const ring = new Float64Array(keptMinutes).fill(Number.NaN);
   const slot = (minute: number): number => ((minute % keptMinutes) + keptMinutes) % keptMinutes;
@@ -77,6 +94,13 @@ export function createMinuteHistory(wantedSeconds: number = mostMinutes * minute
     }
     return Number.NaN;
   };
+  if (state !== undefined && state.minutes.length > 0) {
+    hold = state.hold;
+    head = state.first + state.minutes.length;
+    first = Math.max(state.first, head - keptMinutes);
+    for (let minute = first; minute < head; minute += 1) ring[slot(minute)] = at(state.minutes, minute - state.first);
+    for (const [minute, samples] of groupByMinute(samplesOf(state.open))) open.set(minute, samples);
+  }
   return {
     put: (samples) => {
       let late = 0;
@@ -93,7 +117,20 @@ export function createMinuteHistory(wantedSeconds: number = mostMinutes * minute
     measureSpacing: () => {
       hold = Math.min(longestHold, medianDistance(given, { first, head }));
     },
+    snapshot: () => ({
+      first: head === Number.NEGATIVE_INFINITY ? Number.NaN : first,
+      minutes: Float64Array.from({ length: Math.max(0, head - first) || 0 }, (_, index) => given(first + index)),
+      hold,
+      open: Float64Array.from([...open.values()].flatMap((samples) => [...samples].flat())),
+    }),
   };
+}
+
+function samplesOf(open: Float64Array): Sample[] {
+  return Array.from({ length: open.length / 2 }, (_, index) => ({
+    timestamp: at(open, 2 * index),
+    value: at(open, 2 * index + 1),
+  }));
 }
 
 function keptMinutesOf(wantedSeconds: number): number {
