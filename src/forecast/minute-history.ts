@@ -53,13 +53,10 @@ export function createMinuteHistory(
   state?: MinuteHistoryState,
 ): MinuteHistory {
   const keptMinutes = keptMinutesOf(wantedSeconds);
-  const ring = new Float64Array(keptMinutes).fill(Number.NaN);
   const slot = (minute: number): number => ((minute % keptMinutes) + keptMinutes) % keptMinutes;
+  const { ring, open, ...stand } = restore(state, keptMinutes, slot);
   const given = (minute: number): number => at(ring, slot(minute));
-  const open = new Map<number, Map<number, number>>();
-  let first = Number.POSITIVE_INFINITY;
-  let head = Number.NEGATIVE_INFINITY;
-  let hold = 1;
+  let { first, head, hold } = stand;
 
   const advanceTo = (minute: number): void => {
     if (minute < head) return;
@@ -94,13 +91,6 @@ export function createMinuteHistory(
     }
     return Number.NaN;
   };
-  if (state !== undefined && state.minutes.length > 0) {
-    hold = state.hold;
-    head = state.first + state.minutes.length;
-    first = Math.max(state.first, head - keptMinutes);
-    for (let minute = first; minute < head; minute += 1) ring[slot(minute)] = at(state.minutes, minute - state.first);
-    for (const [minute, samples] of groupByMinute(samplesOf(state.open))) open.set(minute, samples);
-  }
   return {
     put: (samples) => {
       let late = 0;
@@ -124,6 +114,28 @@ export function createMinuteHistory(
       open: Float64Array.from([...open.values()].flatMap((samples) => [...samples].flat())),
     }),
   };
+}
+
+interface Stand {
+  /** Demand by the minute. */
+  readonly ring: Float64Array;
+  /** Samples of the newest minutes, by minute and time. */
+  readonly open: Map<number, Map<number, number>>;
+  readonly first: number;
+  readonly head: number;
+  readonly hold: number;
+}
+
+function restore(state: MinuteHistoryState | undefined, keptMinutes: number, slot: (minute: number) => number): Stand {
+  const ring = new Float64Array(keptMinutes).fill(Number.NaN);
+  if (state === undefined || state.minutes.length === 0) {
+    return { ring, open: new Map(), first: Number.POSITIVE_INFINITY, head: Number.NEGATIVE_INFINITY, hold: 1 };
+  }
+  const { minutes, hold } = state;
+  const head = state.first + minutes.length;
+  const first = Math.max(state.first, head - keptMinutes);
+  for (let minute = first; minute < head; minute += 1) ring[slot(minute)] = at(minutes, minute - state.first);
+  return { ring, open: new Map(groupByMinute(samplesOf(state.open))), first, head, hold };
 }
 
 function samplesOf(open: Float64Array): Sample[] {
