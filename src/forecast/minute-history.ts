@@ -92,11 +92,7 @@ export function createMinuteHistory(
     return Number.NaN;
   };
   return {
-    put: (samples) => {
-      let late = 0;
-      for (const [minute, group] of groupByMinute(samples)) if (fill(minute, group)) late += 1;
-      return late;
-    },
+    put: (samples) => groupByMinute(samples).filter(([minute, group]) => fill(minute, group)).length,
     range: () => (head === Number.NEGATIVE_INFINITY ? undefined : { first, head }),
     at: read,
     series: (from) => {
@@ -107,12 +103,7 @@ export function createMinuteHistory(
     measureSpacing: () => {
       hold = Math.min(longestHold, medianDistance(given, { first, head }));
     },
-    snapshot: () => ({
-      first: head === Number.NEGATIVE_INFINITY ? Number.NaN : first,
-      minutes: Float64Array.from({ length: Math.max(0, head - first) || 0 }, (_, index) => given(first + index)),
-      hold,
-      open: Float64Array.from([...open.values()].flatMap((samples) => [...samples].flat())),
-    }),
+    snapshot: () => stateOf({ first, head, hold, open }, given),
   };
 }
 
@@ -136,6 +127,19 @@ function restore(state: MinuteHistoryState | undefined, keptMinutes: number, slo
   const first = Math.max(state.first, head - keptMinutes);
   for (let minute = first; minute < head; minute += 1) ring[slot(minute)] = at(minutes, minute - state.first);
   return { ring, open: new Map(groupByMinute(samplesOf(state.open))), first, head, hold };
+}
+
+function stateOf(
+  { first, head, hold, open }: Omit<Stand, 'ring'>,
+  given: (minute: number) => number,
+): MinuteHistoryState {
+  const length = head === Number.NEGATIVE_INFINITY ? 0 : head - first;
+  return {
+    first: length === 0 ? Number.NaN : first,
+    minutes: Float64Array.from({ length }, (_, index) => given(first + index)),
+    hold,
+    open: Float64Array.from([...open.values()].flatMap((samples) => [...samples].flat())),
+  };
 }
 
 function samplesOf(open: Float64Array): Sample[] {
