@@ -46,20 +46,26 @@ process.stdout.write(
     `process ${(process.memoryUsage().rss / 2 ** 20).toFixed(0)} MiB\n`,
 );
 
+/** Each look at a target has a turn of its own, as in the controller. */
 async function fitAll(leadSeconds: number): Promise<void> {
-  await Promise.all(
-    forecasters.map(async (forecaster) => {
-      forecaster.setOptions({ leadSeconds });
-      const due = forecaster.takeFit(last);
-      if (due === undefined) throw new Error('no fit is due');
-      const answer = await pool.fit(() => onMain(due.input), { isUrgent: false });
-      const issued = onMain(() => {
-        due.settle(answer, last);
-        return forecaster.issue(last);
-      });
-      if (issued.kind !== 'issued') throw new Error('nothing was issued');
-    }),
-  );
+  const fits: Promise<void>[] = [];
+  for (const forecaster of forecasters) {
+    forecaster.setOptions({ leadSeconds });
+    fits.push(fit(forecaster));
+    await turn();
+  }
+  await Promise.all(fits);
+}
+
+async function fit(forecaster: TargetForecaster): Promise<void> {
+  const due = onMain(() => forecaster.takeFit(last));
+  if (due === undefined) throw new Error('no fit is due');
+  const answer = await pool.fit(() => onMain(due.input), { isUrgent: false });
+  const issued = onMain(() => {
+    due.settle(answer, last);
+    return forecaster.issue(last);
+  });
+  if (issued.kind !== 'issued') throw new Error('nothing was issued');
 }
 
 /** Work of the main loop, with the CPU time that it took: on a machine that others keep busy, waiting is not ours. */
