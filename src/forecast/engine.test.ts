@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import type { Sample } from '../series/time-series.ts';
 import { demandSeries, monday, samplesOf, seeded } from '../testing/demand.ts';
 import { createTargetForecaster } from './engine.ts';
-import type { Issued, NotIssued, TargetForecaster, TargetOptions } from './engine.ts';
+import type { Issued, TargetForecaster } from './engine.ts';
+import type { NotIssued, TargetOptions } from './target.ts';
 
 const day = 86_400;
 const options: TargetOptions = { timeZone: 'UTC', historySeconds: 14 * day, quantile: 0.8, leadSeconds: 180 };

@@ -4,9 +4,9 @@ import { endSeconds } from '../series/time-series.ts';
 import type { TimeSeries } from '../series/time-series.ts';
 import { pathOf, runContest, windowMaximum } from './contest.ts';
 import type { Contest, Target } from './contest.ts';
-import { createCalibration } from './intervals.ts';
-import type { Calibration } from './intervals.ts';
-import type { CannotFit, FittedModel, Model } from './model.ts';
+import { calibrationOf, createCalibration } from './intervals.ts';
+import type { Calibration, CalibrationState } from './intervals.ts';
+import type { CannotFit, FitContext, FittedModel, Model, ModelState } from './model.ts';
 import { naive } from './models/naive.ts';
 import { seasonalNaive } from './models/seasonal-naive.ts';
 import { lastPresent, meanPresent } from './robust.ts';
@@ -49,6 +49,37 @@ export interface Forecaster {
   readonly candidates: readonly Candidate[];
   update(value: number): void;
   outlook(): Outlook;
+  /** A copy of all that is known, for `restoreForecaster`. */
+  snapshot(): ForecasterState;
+}
+
+/** A forecaster as plain data, which needs no history to go on. */
+export interface ForecasterState {
+  readonly kind: 'forecaster-state';
+  readonly model: string;
+  readonly candidates: readonly Candidate[];
+  readonly position: Position;
+  readonly used: CalibratedState;
+  /** undefined: the model in use. */
+  readonly reference: CalibratedState | undefined;
+}
+
+interface CalibratedState {
+  readonly name: string;
+  readonly fitted: ModelState;
+  readonly calibration: CalibrationState;
+}
+
+/** Where a forecaster stands. */
+interface Position {
+  readonly target: Target;
+  readonly timeZone: string;
+  readonly horizonSteps: number;
+  readonly stepSeconds: number;
+  readonly now: number;
+  readonly last: number;
+  /** No quantile is below it. */
+  readonly floor: number;
 }
 
 /** Holds the contest, selects the model, and fits it on the whole history. */
@@ -73,81 +104,130 @@ export function fitForecaster(history: TimeSeries, setup: ForecasterSetup): Fore
       need: `${fewestResiduals}`,
     };
   }
-  const horizonSteps = Math.max(
-    1,
-    setup.target.windowSteps,
-    Math.min(setup.target.lastPosition, 86_400 / history.stepSeconds),
-  );
-  const fitted = selected.track.model.fit(history, { timeZone: setup.timeZone, horizonSteps });
+  const context = contextOf(history, setup);
+  const fitted = selected.track.model.fit(history, context);
   if (fitted.kind === 'cannot-fit') return fitted;
   const reference =
     scores.find(({ track }) => track.model === seasonalNaive) ?? scores.find(({ track }) => track.model === naive);
-  return createForecaster(history, setup, {
-    model: selected.track.model.name,
-    candidates: eligible
-      .filter(({ loss }) => !Number.isNaN(loss))
-      .map(({ track, loss }) => ({ name: track.model.name, loss })),
-    fitted,
-    calibration,
-    reference: calibrated(contest, reference, mean) ?? { fitted, calibration },
+  const model = selected.track.model.name;
+  const candidates = eligible
+    .filter(({ loss }) => !Number.isNaN(loss))
+    .map(({ track, loss }) => ({ name: track.model.name, loss }));
+  const position = { ...context, target: setup.target, ...standOf(history) };
+  return createForecaster(position, {
+    model,
+    candidates,
+    used: { name: model, fitted, calibration },
+    reference: calibrated(contest, reference, mean),
+  });
+}
+
+function contextOf({ stepSeconds }: TimeSeries, { timeZone, target }: ForecasterSetup) {
+  const { windowSteps, lastPosition } = target;
+  return { timeZone, horizonSteps: Math.max(1, windowSteps, Math.min(lastPosition, 86_400 / stepSeconds)) };
+}
+
+function standOf(history: TimeSeries) {
+  return {
+    stepSeconds: history.stepSeconds,
+    now: endSeconds(history),
+    last: lastPresent(history.values),
+    floor: history.values.some((value) => value < 0) ? Number.NEGATIVE_INFINITY : 0,
+  };
+}
+
+/**
+ * The forecaster that gave the state, where it then stood: it goes on to the bit as that one does.
+ * @throws RangeError for a model that is not among `models`
+ */
+export function restoreForecaster(
+  { model, candidates, position, used, reference }: ForecasterState,
+  models: Readonly<Record<string, Model>>,
+): Forecaster {
+  const restore = ({ name, fitted, calibration }: CalibratedState): Calibrated => {
+    const known = models[name];
+    if (known === undefined) throw new RangeError(`model: got ${JSON.stringify(name)}, want one that there is`);
+    const context: FitContext = { timeZone: position.timeZone, horizonSteps: position.horizonSteps };
+    return { name, fitted: known.restore(fitted, context), calibration: calibrationOf(calibration) };
+  };
+  return createForecaster(position, {
+    model,
+    candidates,
+    used: restore(used),
+    reference: reference === undefined ? undefined : restore(reference),
   });
 }
 
 interface Calibrated {
+  readonly name: string;
   readonly fitted: FittedModel;
   readonly calibration: Calibration;
 }
 
-interface Parts extends Calibrated {
+interface Parts {
   readonly model: string;
   readonly candidates: readonly Candidate[];
-  readonly reference: Calibrated;
+  readonly used: Calibrated;
+  /** undefined: the model in use. */
+  readonly reference: Calibrated | undefined;
 }
 
 function calibrated(contest: Contest, score: Score | undefined, mean: number): Calibrated | undefined {
   if (score === undefined) return undefined;
   const { track, rule } = score;
-  return { fitted: track.fitted, calibration: createCalibration(contest, track, { rule, mean }) };
+  const calibration = createCalibration(contest, track, { rule, mean });
+  return { name: track.model.name, fitted: track.fitted, calibration };
+}
+
+function stateOf({ name, fitted, calibration }: Calibrated): CalibratedState {
+  return { name, fitted: fitted.snapshot(), calibration: calibration.state };
 }
 
 /** Closures hold on to nothing of the history: it lives for as long as the forecaster, once for every target. */
-function createForecaster(history: TimeSeries, { timeZone, target }: ForecasterSetup, parts: Parts): Forecaster {
-  const calendar = localCalendar(timeZone);
-  const { fitted, calibration, reference } = parts;
+function createForecaster(position: Position, parts: Parts): Forecaster {
+  const { target, stepSeconds } = position;
+  const calendar = localCalendar(position.timeZone);
+  const { model, candidates, used } = parts;
+  const reference = parts.reference ?? used;
   const { windowSteps, lastPosition } = target;
-  const { stepSeconds } = history;
-  let now = endSeconds(history);
-  let last = lastPresent(history.values);
-  let floor = history.values.some((value) => value < 0) ? Number.NEGATIVE_INFINITY : 0;
+  let { now, last, floor } = position;
   return {
     kind: 'forecaster',
-    model: parts.model,
-    candidates: parts.candidates,
+    model,
+    candidates,
     update: (value) => {
-      fitted.update(value);
-      if (reference.fitted !== fitted) reference.fitted.update(value);
+      used.fitted.update(value);
+      if (reference !== used) reference.fitted.update(value);
       if (!Number.isNaN(value)) last = value;
       if (value < 0) floor = Number.NEGATIVE_INFINITY;
       now += stepSeconds;
     },
     outlook: () => {
-      const path = pathOf(last, fitted, target);
+      const path = pathOf(last, used.fitted, target);
       const { secondOfDay } = calendar.local(now);
       return {
         path,
         quantiles: (first, levelAt) => {
-          const quantile = calibration.curve(secondOfDay, levelAt);
+          const quantile = used.calibration.curve(secondOfDay, levelAt);
           return Float64Array.from({ length: Math.max(0, lastPosition + 1 - first) }, (_, index) =>
             Math.max(floor, quantile(windowMaximum(path, first + index, windowSteps), first + index)),
           );
         },
-        reference: (position, level) => {
+        reference: (at, level) => {
           const other = pathOf(last, reference.fitted, target);
           const quantile = reference.calibration.curve(secondOfDay, () => level);
-          return Math.max(floor, quantile(windowMaximum(other, position, windowSteps), position));
+          return Math.max(floor, quantile(windowMaximum(other, at, windowSteps), at));
         },
       };
     },
+    snapshot: () => ({
+      kind: 'forecaster-state',
+      model,
+      candidates,
+      position: { ...position, now, last, floor },
+      used: stateOf(used),
+      reference: reference === used ? undefined : stateOf(reference),
+    }),
   };
 }
 

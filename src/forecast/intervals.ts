@@ -35,6 +35,8 @@ export interface Residuals {
 /** Turns point forecasts into quantiles, by the empirical residuals at noted positions. */
 export interface Calibration {
   readonly rule: ResidualRule;
+  /** All that it knows, as plain data; it never changes. */
+  readonly state: CalibrationState;
   /** Number of residuals at the first position that is judged. */
   readonly size: number;
   /**
@@ -183,7 +185,7 @@ function beyond(values: Float64Array, weights: Float64Array, level: number): num
 }
 
 /** What a calibration keeps for as long as its model is in use: for many targets, most of their memory. */
-interface Kept {
+export interface CalibrationState {
   readonly rule: ResidualRule;
   readonly mean: number;
   /** By position; what they say about their origins is kept once, by origin. */
@@ -212,9 +214,11 @@ export function createCalibration(
 }
 
 /** A function of its own, so that the closure holds on to what is kept alone, and not to the contest. */
-function calibrationOf({ rule, mean, pools, weights, minutesOfDay }: Kept): Calibration {
+export function calibrationOf(state: CalibrationState): Calibration {
+  const { rule, mean, pools, weights, minutesOfDay } = state;
   return {
     rule,
+    state,
     size: pools[0]?.values.length ?? 0,
     curve: (secondOfDay, levelAt) => {
       const moment = { minuteOfDay: Math.floor(secondOfDay / 60) };

@@ -42,8 +42,11 @@ export interface Model {
   readonly name: string;
   /** History is demand per step, NaN for gaps; the returned model stands just after its last point. */
   fit(history: TimeSeries, context: FitContext): FittedModel | CannotFit;
-  /** The model that gave the state, where it then stood. */
-  restore?(state: ModelState, context: FitContext): FittedModel;
+  /**
+   * The model that gave the state, where it then stood: it predicts and goes on to the bit as that one does. The state
+   * is copied, and must come from the same version of the model.
+   */
+  restore(state: ModelState, context: FitContext): FittedModel;
 }
 
 /** A model that stands at a point in time and predicts from there. */
@@ -54,6 +57,6 @@ export interface FittedModel {
   /** Point forecasts for the next `horizon` steps: finite, and not negative when the history never was. */
   predict(horizon: number): Float64Array;
   describe(): ModelDescription;
-  /** What `restore` needs to go on from here. */
-  snapshot?(): ModelState;
+  /** What `restore` needs to go on from here: a copy, which later updates do not touch. */
+  snapshot(): ModelState;
 }

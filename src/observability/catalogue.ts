@@ -203,6 +203,17 @@ export const catalogue = {
     role: 'every',
     buckets: callSeconds,
   },
+  fit: {
+    name: 'headstart_fit_duration_seconds',
+    type: 'histogram',
+    help: 'Fits of models, in a thread of their own: from its beginning until the forecast has it.',
+    labels: {
+      outcome:
+        '`Fitted`, `CannotFit` (too little to learn from), `Failed` (a thread ended, or a minute was not enough)',
+    },
+    role: 'leader',
+    buckets: callSeconds,
+  },
   lookDelay: {
     name: 'headstart_look_delay_seconds',
     type: 'histogram',

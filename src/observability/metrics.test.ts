@@ -85,6 +85,10 @@ const moves: Record<MetricKey, readonly [move: (metrics: Metrics) => void, says:
     (metrics) => metrics.certificateExpires('clones', 1_800_000_000),
     'headstart_serving_certificate_expiry_timestamp_seconds{server="clones"} 1800000000',
   ],
+  fit: [
+    (metrics) => metrics.fitted({ outcome: 'Fitted', seconds: 0.2 }),
+    'headstart_fit_duration_seconds_sum{outcome="Fitted"} 0.2',
+  ],
   leader: [(metrics) => metrics.leading('headstart-clones', true), 'headstart_leader{lease="headstart-clones"} 1'],
   clonesRequest: [
     (metrics) => metrics.clonesRequest({ route: '/mutate-v1-pod', code: 200, seconds: 0.001 }),

@@ -45,6 +45,8 @@ export interface Metrics {
     readonly conditions: readonly { readonly type: string; readonly reason: string }[];
     readonly delaySeconds: number | undefined;
   }): void;
+  /** Models were fitted, or were not. */
+  fitted(fit: { readonly outcome: string; readonly seconds: number }): void;
   /** Whether this replica holds a Lease. */
   leading(lease: string, isLeader: boolean): void;
   /** Asked at each scrape for when the apiserver last said something about a resource, ms since the epoch. */
@@ -61,6 +63,7 @@ export function createMetrics(version: string): Metrics {
   const metric = histogram(registry, catalogue.metricRequest);
   const clones = histogram(registry, catalogue.clonesRequest);
   const reconcile = histogram(registry, catalogue.reconcile);
+  const fit = histogram(registry, catalogue.fit);
   const lookDelay = histogram(registry, catalogue.lookDelay);
   const answers = counter(registry, catalogue.answers);
   const decisions = counter(registry, catalogue.decisions);
@@ -105,6 +108,7 @@ export function createMetrics(version: string): Metrics {
       for (const { type, reason } of conditions) decisions.inc({ condition: type, reason });
       if (delaySeconds !== undefined) lookDelay.observe(delaySeconds);
     },
+    fitted: ({ outcome, seconds }) => fit.observe({ outcome }, seconds),
     leading: (lease, isLeader) => leader.set({ lease }, isLeader ? 1 : 0),
     followContact: (resource, lastContactMs) => void contacts.set(resource, lastContactMs),
   };

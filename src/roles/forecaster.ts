@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createForecastController } from '../controllers/forecast/reconcile.ts';
+import { createFitPool } from '../forecast-workers/fit-pool.ts';
+import type { FitPool } from '../forecast-workers/fit-pool.ts';
 import { registerForecastMetrics } from '../observability/forecast-metrics.ts';
 import { createPrometheusServers } from '../sources/metrics/prometheus-servers.ts';
 import { clock, createRecorder, random, runAsLeader, warn } from './shared.ts';
@@ -11,7 +13,8 @@ const lease = 'headstart-forecaster';
 export function createForecasterRole(shared: Shared): Role {
   const { forecasts, metrics } = shared;
   const hpas = shared.hpas();
-  const controller = createController(shared);
+  const pool = createFitPool({ onProblem: (error) => warn(shared.logger, 'fitting models', error) });
+  const controller = createController(shared, pool);
   forecasts.onChange(controller.changed);
   let isLeading = false;
   registerForecastMetrics(metrics.registry, () => (isLeading ? forecasts.store.list() : []));
@@ -22,6 +25,8 @@ export function createForecasterRole(shared: Shared): Role {
       await Promise.all([hpas.whenSynced(signal), forecasts.whenSynced(signal)]);
       const work = async (leading: AbortSignal): Promise<void> => {
         isLeading = true;
+        // What waits for a fit must not hold up the end.
+        leading.addEventListener('abort', () => void pool.stop(), { once: true });
         await controller.run(leading);
         isLeading = false;
       };
@@ -30,7 +35,7 @@ export function createForecasterRole(shared: Shared): Role {
   };
 }
 
-function createController(shared: Shared) {
+function createController(shared: Shared, pool: FitPool) {
   const { client, config, forecasts, logger, metrics, prometheus } = shared;
   const servers = createPrometheusServers(prometheus, { clock, random, onRequest: metrics.sourceRequest });
   return createForecastController({
@@ -42,6 +47,11 @@ function createController(shared: Shared) {
     servers,
     recorder: createRecorder(shared, 'headstart.dev/forecaster'),
     intervalSeconds: config.syncPeriodSeconds,
+    fit: pool.fit,
+    onFit: ({ namespace, name, outcome, seconds, message }) => {
+      metrics.fitted({ outcome, seconds });
+      if (message !== undefined) logger.warn({ namespace, name }, `${message}; it is tried again in 10 minutes`);
+    },
     onProblem: ({ error, ...forecast }) => warn(logger.child(forecast), 'reading for a forecast', error),
     onDecision: ({ namespace, name, conditions, changes, delaySeconds }) => {
       metrics.decided({ conditions, delaySeconds });

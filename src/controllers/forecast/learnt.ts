@@ -6,7 +6,9 @@ import type { Lead, PodStart } from '../../capacity/lead.ts';
 import { judgePerPod, noReplicas, recordReplicas } from '../../capacity/per-pod.ts';
 import type { PerPodVerdict, ReplicaRecord } from '../../capacity/per-pod.ts';
 import { createTargetForecaster } from '../../forecast/engine.ts';
-import type { HistoryState, TargetForecaster } from '../../forecast/engine.ts';
+import type { TargetForecaster } from '../../forecast/engine.ts';
+import type { DueFit } from '../../forecast/refit.ts';
+import type { HistoryState } from '../../forecast/target.ts';
 import { objectKey } from '../../kube/store.ts';
 import { isTimeZone } from '../../series/calendar.ts';
 import { targetKey } from './decide.ts';
@@ -30,6 +32,8 @@ export interface Learnt {
   /** Takes in what was read. Nothing that was learnt is dropped before something takes its place. */
   absorb(forecast: DemandForecast, read: Absorbed, now: number): void;
   lead(forecast: DemandForecast): Lead;
+  /** The fit that is due, to be made elsewhere and settled; undefined when none is. */
+  takeFit(forecast: DemandForecast, now: number): DueFit | undefined;
   outlook(forecast: DemandForecast, now: number): Outlook;
   history(now: number): HistoryState | undefined;
   /** Status has been written for this forecast. */
@@ -90,6 +94,12 @@ function createLearnt(): Learnt {
   let seen = { of: '', record: noReplicas };
   const leadOf = ({ spec }: DemandForecast): Lead =>
     estimateLead(leads.record, spec.lead === 'auto' ? undefined : parseDurationSeconds(spec.lead, 'spec.lead'));
+  const plan = (forecast: DemandForecast): number => {
+    const { p90Seconds, source } = leadOf(forecast);
+    const wavers = source === 'Measured' && Math.abs(p90Seconds - plannedSeconds) < leadToleranceSeconds;
+    if (!wavers) plannedSeconds = p90Seconds;
+    return plannedSeconds;
+  };
   return {
     plan: (forecast, now) => {
       const sinceSeconds = isFor(engine, forecast) ? engine?.readUntil : undefined;
@@ -111,11 +121,11 @@ function createLearnt(): Learnt {
       if (readUntil !== undefined) engine?.forecaster.observe(samples);
     },
     lead: leadOf,
+    takeFit: (forecast, now) => currentForecaster(forecast, { engine, leadSeconds: plan(forecast), now })?.takeFit(now),
     outlook: (forecast, now) => {
-      const { p90Seconds, source } = leadOf(forecast);
-      const wavers = source === 'Measured' && Math.abs(p90Seconds - plannedSeconds) < leadToleranceSeconds;
-      if (!wavers) plannedSeconds = p90Seconds;
-      return outlook(forecast, { engine, leadSeconds: plannedSeconds, now });
+      if (!isTimeZone(forecast.spec.timeZone)) return { kind: 'invalid-time-zone' };
+      const forecaster = currentForecaster(forecast, { engine, leadSeconds: plan(forecast), now });
+      return forecaster?.issue(now) ?? { kind: 'held' };
     },
     history: (now) => engine?.forecaster.history(now),
     wrote: (forecast) => {
@@ -201,21 +211,21 @@ function createForecaster({ spec }: DemandForecast, leadSeconds: number): Target
   });
 }
 
-function outlook(
+/** The forecaster with the options of now; undefined where it has nothing to go on from. */
+function currentForecaster(
   { spec }: DemandForecast,
   {
     engine,
     leadSeconds,
     now,
   }: { readonly engine: Engine | undefined; readonly leadSeconds: number; readonly now: number },
-): Outlook {
-  if (!isTimeZone(spec.timeZone)) return { kind: 'invalid-time-zone' };
-  if (engine === undefined) return { kind: 'held' };
+): TargetForecaster | undefined {
+  if (!isTimeZone(spec.timeZone) || engine === undefined) return undefined;
   const { forecaster } = engine;
   const { lastTimestamp = now } = forecaster.history(now);
-  if (now - lastTimestamp > maxSampleAgeSeconds) return { kind: 'held' };
+  if (now - lastTimestamp > maxSampleAgeSeconds) return undefined;
   forecaster.setOptions({ leadSeconds, quantile: Number(spec.quantile) });
-  return forecaster.issue(now);
+  return forecaster;
 }
 
 /** What an engine cannot change afterwards. */

@@ -4,6 +4,7 @@ import type { Condition } from '../../api/conditions.ts';
 import type { ConditionType } from '../../api/reasons.ts';
 import type { DemandForecast, DemandForecastSpec, DemandForecastStatus } from '../../api/v1alpha1/demand-forecast.ts';
 import { HeadstartError } from '../../base/errors.ts';
+import { fitTarget } from '../../forecast/fit.ts';
 import type { HorizontalPodAutoscaler } from '../../capacity/hpa.ts';
 import type { KubeObject, KubeRequest } from '../../kube/client.ts';
 import type { EventToRecord } from '../../kube/recorder.ts';
@@ -129,7 +130,7 @@ function createOwnership() {
 }
 
 /** One namespace with a Deployment, an apiserver that keeps statuses, a source, and the controller. */
-function createWorld() {
+function createWorld(options: Pick<Parameters<typeof createForecastController>[0], 'fit' | 'onFit'> = {}) {
   const clock: FakeClock = createFakeClock(startSeconds * 1000);
   const source = createFakeSource();
   const forecasts = createStore<DemandForecast & KubeObject>();
@@ -181,6 +182,7 @@ function createWorld() {
     intervalSeconds: intervalMs / 1000,
     onDecision: (decision) => void decisions.push(decision),
     onProblem: (problem) => problems.push(problem),
+    ...options,
   });
   let version = 1;
   const put = (forecast: DemandForecast): void => {
@@ -228,6 +230,22 @@ function createWorld() {
 }
 
 let open: ReturnType<typeof createWorld> | undefined;
+
+/** Fits that are made when the test says so. */
+function createFits() {
+  const asked: { readonly isUrgent: boolean; readonly answer: (message?: string) => Promise<void> }[] = [];
+  const told: Parameters<NonNullable<Parameters<typeof createForecastController>[0]['onFit']>>[0][] = [];
+  const fit: NonNullable<Parameters<typeof createForecastController>[0]['fit']> = async (input, { isUrgent }) =>
+    await new Promise((resolve) => {
+      const answer = async (message?: string): Promise<void> => {
+        const fitted = fitTarget(input());
+        resolve(message === undefined ? fitted : { kind: 'failed', message });
+        await settle();
+      };
+      asked.push({ isUrgent, answer });
+    });
+  return { asked, told, options: { fit, onFit: (one: (typeof told)[number]) => void told.push(one) } };
+}
 
 async function startedWorld(...given: DemandForecast[]): Promise<ReturnType<typeof createWorld>> {
   const world = createWorld();
@@ -498,6 +516,61 @@ describe('the target and its pods', () => {
     await settle();
     expect(condition('TargetReady', 'newer')).toMatchObject({ reason: 'TargetFound' });
     expect(condition('Publishing', 'newer')).toMatchObject({ reason: 'Forecast' });
+  });
+});
+
+describe('fits that are made elsewhere', () => {
+  async function begin() {
+    const fits = createFits();
+    open = createWorld(fits.options);
+    open.put(demandForecast({}));
+    await open.run();
+    return { ...fits, world: open };
+  }
+
+  test('the first one is waited for, and is urgent', async () => {
+    const { world, asked, told } = await begin();
+    expect(asked.map(({ isUrgent }) => isUrgent)).toEqual([true]);
+    expect(world.patches()).toBe(0);
+    await asked[0]?.answer();
+    expect(world.status().forecast?.values).toHaveLength(60);
+    expect(told).toEqual([{ namespace: 'shop', name: 'web', outcome: 'Fitted', seconds: 0 }]);
+  });
+
+  test('later ones are not: the last fit goes on until they are there, and one is made at a time', async () => {
+    const { world, asked, told } = await begin();
+    await asked[0]?.answer();
+    // A young history is fitted every hour.
+    await world.pass(70);
+    expect(asked.map(({ isUrgent }) => isUrgent)).toEqual([true, false]);
+    expect(world.status().forecast?.issuedAt).toMatch(/^2027-01-15T09:(09|10):/);
+    expect(world.condition('Forecastable')?.status).toBe('True');
+    await asked[1]?.answer();
+    expect(told).toHaveLength(2);
+    await world.pass(59);
+    expect(asked).toHaveLength(2);
+  });
+
+  test('one that fails is told of, and tried again in ten minutes; nothing is lost', async () => {
+    const { world, asked, told } = await begin();
+    await asked[0]?.answer();
+    await world.pass(61);
+    await asked[1]?.answer('its thread has died');
+    expect(told.at(-1)).toMatchObject({ outcome: 'Failed', message: 'its thread has died' });
+    await world.pass(8);
+    expect(asked).toHaveLength(2);
+    await world.pass(3);
+    expect(asked).toHaveLength(3);
+    expect(world.condition('Forecastable')?.status).toBe('True');
+  });
+
+  test('a first one that fails is the reason why there is no forecast', async () => {
+    const { world, asked } = await begin();
+    await asked[0]?.answer('no answer within 60 s');
+    expect(world.condition('Forecastable')).toMatchObject({ reason: 'CannotFit', message: 'no answer within 60 s' });
+    await world.pass(11);
+    await asked[1]?.answer();
+    expect(world.condition('Forecastable')?.status).toBe('True');
   });
 });
 

@@ -16,6 +16,8 @@ import { createWorkQueue } from '../../kube/workqueue.ts';
 import type { WorkQueue } from '../../kube/workqueue.ts';
 import { decide, targetKey } from './decide.ts';
 import type { Decision } from './decide.ts';
+import { makeFit } from './fits.ts';
+import type { FitObservation, MakeFit } from './fits.ts';
 import { gather } from './gather.ts';
 import type { Gathered, GatherContext } from './gather.ts';
 import { createRegistry } from './learnt.ts';
@@ -28,7 +30,10 @@ import { createTurns } from './turns.ts';
 /** What a reconcile works with. */
 interface ReconcileContext extends GatherContext {
   readonly registry: Registry;
-  /** For what takes long: fitting a model takes up to a second. */
+  /** Makes fits, elsewhere; when left out they are made here, in turn, while every look waits. */
+  readonly fit?: MakeFit;
+  readonly onFit?: (fit: FitObservation) => void;
+  /** For what takes long. */
   readonly inTurn: <T>(work: () => T) => Promise<T>;
   readonly recorder: Pick<EventRecorder, 'record'>;
   /** Between two looks at a forecast. */
@@ -174,6 +179,7 @@ async function look(
 ): Promise<Decision> {
   const { clock, inTurn } = context;
   const gathered = await readAndLearn(context, forecast, { learnt, signal });
+  await makeFit(context, forecast, learnt);
   const { now, outlook } = await inTurn(() => {
     const at = clock.nowMs() / 1000;
     return { now: at, outlook: learnt.outlook(forecast, at) };
