@@ -44,8 +44,11 @@ export interface Model {
   readonly name: string;
   /** History is demand per step, NaN for gaps; the returned model stands just after its last point. */
   fit(history: TimeSeries, context: FitContext): FittedModel | CannotFit;
-  /** The model that gave the state, where it then stood. */
-  restore?(state: ModelState, context: FitContext): FittedModel;
+  /**
+   * The model that gave the state, where it then stood: it predicts and goes on to the bit as that one does. The state
+   * is copied, and must come from the same version of the model.
+   */
+  restore(state: ModelState, context: FitContext): FittedModel;
 }
 
 /** Direct forecasts of a target, by position. */
@@ -69,6 +72,6 @@ export interface FittedModel {
    */
   target?(positions: readonly number[]): TargetForecast;
   describe(): ModelDescription;
-  /** What `restore` needs to go on from here. */
-  snapshot?(): ModelState;
+  /** What `restore` needs to go on from here: a copy, which later updates do not touch. */
+  snapshot(): ModelState;
 }
