@@ -187,7 +187,11 @@ function follow(
 /** What a model forecasts of the target at positions: directly where it can, else the maximum over its path. */
 export function targetsOf(
   fitted: FittedModel,
-  { last, target, positions }: { readonly last: number; readonly target: Target; readonly positions: readonly number[] },
+  {
+    last,
+    target,
+    positions,
+  }: { readonly last: number; readonly target: Target; readonly positions: readonly number[] },
 ): { readonly centres: Float64Array; readonly spreads?: Float64Array } {
   if (fitted.target !== undefined) return withObserved(fitted.target(positions), { last, target, positions });
   const path = pathOf(last, fitted, target);
