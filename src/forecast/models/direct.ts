@@ -19,13 +19,13 @@ const memorySeconds = 14 * daySeconds;
 
 /** So many rows for the positions that matter most, and for each group of the others. */
 const mostRows = 6000;
-const groupRows = 2500;
+const groupRows = 2000;
 const pathRows = 1200;
 const fewestRows = 60;
 
 const locationRidge = 0.01;
 const spreadRidge = 0.03;
-const huberRounds = 3;
+const huberRounds = 2;
 
 /** Rows weigh as their level does, within these multiples of the mean level. */
 const leastWeight = 0.1;
@@ -78,7 +78,11 @@ function fit(history: TimeSeries, context: FitContext): FittedModel | CannotFit 
   const last = lastPresent(raised.values);
   if (windowSteps === 0) return createFitted({ target, path: target, last, base }, lookback, lookback);
   const other = createLookback({ ...setup, windowSteps: 0 });
-  const path = train(raised, other, { lasts: pathGroups(context.horizonSteps), windowSteps: 0, wanted: pathRows });
+  const path = train(raised, other, {
+    lasts: targetGroups(context.horizonSteps).slice(1),
+    windowSteps: 0,
+    wanted: pathRows,
+  });
   return createFitted({ target, path, last, base }, lookback, other);
 }
 
@@ -203,6 +207,23 @@ function chunkEnds(targets: Float64Array, sign: number): number[] {
   return [sign * extreme];
 }
 
+/** A path of straight lines between the positions 1, 2, 4, 8, … and the last. */
+function bent(horizon: number, centreAt: (position: number) => number): Float64Array {
+  const path = new Float64Array(horizon);
+  let from = 0;
+  let start = centreAt(1);
+  for (let next = 1; from < horizon; next *= 2) {
+    const to = Math.min(horizon, next);
+    const end = centreAt(to);
+    for (let position = from + 1; position <= to; position += 1) {
+      path[position - 1] = start + ((end - start) * (position - from)) / (to - from);
+    }
+    from = to;
+    start = end;
+  }
+  return path;
+}
+
 function clip(value: number, low: number, high: number): number {
   return Math.max(low, Math.min(high, value));
 }
@@ -244,7 +265,10 @@ function createFitted(
       if (!Number.isNaN(raised)) last = raised;
     },
     predict: (horizon) => {
-      return Float64Array.from({ length: horizon }, (_, index) => forecast(path, pathLookback, index + 1).centre);
+      const centre = (position: number): number => forecast(path, pathLookback, position).centre;
+      // Beside a target of its own the path is for the eye: it is bent at some positions only.
+      if (pathLookback !== lookback) return bent(horizon, centre);
+      return Float64Array.from({ length: horizon }, (_, index) => centre(index + 1));
     },
     target: (positions): TargetForecast => {
       const centres = new Float64Array(positions.length);
