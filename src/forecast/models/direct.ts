@@ -133,22 +133,18 @@ function train(history: TimeSeries, lookback: Lookback, { lasts, windowSteps, wa
   );
   const start = length - span;
   const plans = lasts.map((last, index) => {
-    const first = index === 0 ? (last === 0 ? 0 : 1) : (lasts[index - 1] ?? 0) + 1;
-    const rows = index === 0 ? wanted : Math.min(wanted, groupRows);
-    return {
-      first,
-      last,
-      every: Math.max(1, Math.ceil(span / rows)),
-      rows: emptyRows(Math.ceil(span / rows) > 1 ? rows + 1 : span),
-    };
+    const first = index === 0 ? Math.min(1, last) : (lasts[index - 1] ?? 0) + 1;
+    const most = index === 0 ? wanted : Math.min(wanted, groupRows);
+    const every = Math.max(1, Math.ceil(span / most));
+    // A short history is used for several positions of a group at once.
+    const each = Math.max(1, Math.min(last - first + 1, Math.floor(most / span)));
+    return { first, last, every, each, rows: emptyRows(each * Math.ceil(span / every)) };
   });
   for (let index = 0; index < length; index += 1) {
-    if (index >= start && lookback.isReady()) {
-      for (const { first, last, every, rows } of plans) {
-        if ((index - start) % every !== 0) continue;
-        const width = last - first + 1;
-        // Positions of a group take turns, in an order without a rhythm.
-        const position = first + ((Math.floor((index - start) / every) * 7919) % width);
+    for (const { first, last, every, each, rows } of index >= start && lookback.isReady() ? plans : []) {
+      if ((index - start) % every !== 0) continue;
+      for (let turn = 0; turn < each; turn += 1) {
+        const position = first + (scatter(each * index + turn) % (last - first + 1));
         const outcome = observedMaximum(values, index - 1 + position, windowSteps);
         if (Number.isNaN(outcome)) continue;
         collect(rows, lookback, { position, outcome, ageSeconds: (length - index) * stepSeconds });
@@ -156,9 +152,13 @@ function train(history: TimeSeries, lookback: Lookback, { lasts, windowSteps, wa
     }
     lookback.push(at(values, index));
   }
-  return plans.flatMap(({ last, rows }) => {
-    return rows.count < fewestRows ? [] : [fitGroup(last, rows)];
-  });
+  return plans.flatMap(({ last, rows }) => (rows.count < fewestRows ? [] : [fitGroup(last, rows)]));
+}
+
+/** A number without any rhythm, which could fall in with that of the day. */
+function scatter(index: number): number {
+  const hash = Math.imul(index ^ (index >>> 16), 0x45d9f3b);
+  return (hash ^ (hash >>> 15)) >>> 0;
 }
 
 function emptyRows(most: number): Collected {
