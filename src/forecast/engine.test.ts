@@ -3,8 +3,9 @@ import { describe, expect, test } from 'vitest';
 import type { Sample } from '../series/time-series.ts';
 import { demandSeries, monday, samplesOf, seeded } from '../testing/demand.ts';
 import { createTargetForecaster } from './engine.ts';
-import type { Issued, NotIssued, TargetForecaster, TargetOptions } from './engine.ts';
+import type { Issued, TargetForecaster } from './engine.ts';
 import { defaultModelNames } from './registry.ts';
+import type { NotIssued, TargetOptions } from './target.ts';
 
 const day = 86_400;
 const options: TargetOptions = { timeZone: 'UTC', historySeconds: 14 * day, quantile: 0.8, leadSeconds: 180 };
@@ -205,11 +206,7 @@ describe('samples that do not come as they should', () => {
   test('history that arrives afterwards is fitted at once', () => {
     const forecaster = createTargetForecaster(options);
     forecaster.observe(samples.slice(-200));
-    expect(
-      issued(forecaster.issue(last))
-        .model.candidates.map(({ name }) => name)
-        .sort(),
-    ).toEqual(['drift', 'ensemble', 'naive']);
+    expect(issued(forecaster.issue(last)).model.candidates.length).toBeLessThan(defaultModelNames.length);
     forecaster.observe(samples);
     expect(issued(forecaster.issue(last)).model.candidates).toHaveLength(defaultModelNames.length);
   });
