@@ -5,11 +5,11 @@ import { judgedLevels, lossesOf, meanLoss } from './select.ts';
 import type { Basis, Score } from './select.ts';
 
 /** Weights are this power of (smallest loss / loss): near ties share, the clearly worse are out. */
-const sharpness = Number(process.env.SHARP ?? 6);
+const sharpness = 6;
 
 /** At most so many models are combined, none that is worse than the best by more than this factor. */
-const mostMembers = Number(process.env.MEM ?? 4);
-const worstRatio = Number(process.env.WORST ?? 1.3);
+const mostMembers = 4;
+const worstRatio = 1.3;
 
 /** Weights below this are not worth the time. */
 const leastWeight = 0.03;
@@ -30,14 +30,15 @@ export interface Member {
 
 /**
  * Combines the best few of scores, best first: the quantiles of each weigh by (smallest loss / loss)^6, for each
- * position and level apart. undefined with fewer than two.
+ * position and level apart; the loss is the geometric mean of that there and that over all, which is less noisy.
+ * undefined with fewer than two.
  */
 export function combineScores(contest: Contest, scores: readonly Score[], basis: Basis): Combination | undefined {
   const [best] = scores;
   if (best === undefined || Number.isNaN(best.loss)) return undefined;
   const chosen = scores.filter(({ loss }) => loss <= worstRatio * best.loss).slice(0, mostMembers);
   if (chosen.length < 2) return undefined;
-  const members = weigh(chosen, Number(process.env.POOL ?? 0));
+  const members = weigh(chosen);
   const quantiles = mixQuantiles(members, contest);
   return { name: 'ensemble', members, loss: meanLoss(lossesOf(contest, quantiles), basis) };
 }
@@ -47,11 +48,11 @@ export function alone(score: Score): Member[] {
   return [{ score, weights: new Float64Array(score.losses.length).fill(1) }];
 }
 
-function weigh(scores: readonly Score[], pool: number): Member[] {
+function weigh(scores: readonly Score[]): Member[] {
   const members = scores.map((score) => ({ score, weights: new Float64Array(score.losses.length) }));
   const cells = scores[0]?.losses.length ?? 0;
   for (let cell = 0; cell < cells; cell += 1) {
-    const losses = scores.map(({ losses: of, loss }) => at(of, cell) ** (1 - pool) * loss ** pool);
+    const losses = scores.map(({ losses: of, loss }) => Math.sqrt(at(of, cell) * loss));
     const shares = sharesOf(losses);
     for (const [index, { weights }] of members.entries()) weights[cell] = shares[index] ?? 0;
   }

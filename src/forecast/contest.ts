@@ -15,9 +15,8 @@ const mostPoints = 400_000;
 /** Parameters are chosen for forecasts up to this far ahead. */
 const longestHorizonSeconds = 7 * daySeconds;
 
-/** Forecasts of the past count half as much when they are this much older, or so many times their horizon. */
+/** Forecasts of the past count half as much when they are this much older. */
 const halfLifeSeconds = 4 * daySeconds;
-const halfLifeHorizons = Number(process.env.HLH ?? 10);
 
 /** A window's maximum is known when at least this share of its points is there. */
 const leastPresent = 0.8;
@@ -89,7 +88,7 @@ export function runContest(
     else tracks.push({ model, fitted, ...follow(fitted, history, { start, every, positions, target }) });
   }
   return {
-    origins: describeOrigins(history, indices, setup),
+    origins: describeOrigins(history, indices, timeZone),
     positions,
     actual: outcomes(history, indices, { positions, target }),
     tracks,
@@ -230,16 +229,11 @@ function outcomes(
   return actual;
 }
 
-function describeOrigins(
-  history: TimeSeries,
-  indices: readonly number[],
-  { timeZone, target }: { readonly timeZone: string; readonly target: Target },
-): Origin[] {
+function describeOrigins(history: TimeSeries, indices: readonly number[], timeZone: string): Origin[] {
   const calendar = localCalendar(timeZone);
   const { startSeconds, stepSeconds, values } = history;
-  const halfLife = Math.max(halfLifeSeconds, halfLifeHorizons * target.lastPosition * stepSeconds);
   return indices.map((index) => ({
     ...calendar.local(startSeconds + index * stepSeconds),
-    weight: 0.5 ** (((values.length - index) * stepSeconds) / halfLife),
+    weight: 0.5 ** (((values.length - index) * stepSeconds) / halfLifeSeconds),
   }));
 }
