@@ -5,18 +5,29 @@ import { at } from '../series/time-series.ts';
 import type { Sample } from '../series/time-series.ts';
 import { observedMaximum } from './contest.ts';
 import { restoreForecaster } from './forecaster.ts';
-import type { Candidate, ForecasterState, Outlook } from './forecaster.ts';
+import type { ForecasterState, Outlook } from './forecaster.ts';
+import type { Candidate } from './learn.ts';
 import { createMinuteHistory } from './minute-history.ts';
 import type { MinuteHistoryState } from './minute-history.ts';
 import { restoreOnlineLevels } from './online.ts';
 import type { OnlineState } from './online.ts';
-import { isDue, prepareFit, publishedMinutes, refit, stalestMinutes } from './refit.ts';
+import { dueReason, prepareFit, publishedMinutes, refit, stalestMinutes } from './refit.ts';
 import type { DueFit } from './refit.ts';
 import { models } from './registry.ts';
 import { createScoreboard } from './scoreboard.ts';
 import type { Accuracy, ScoreboardState } from './scoreboard.ts';
 import { createOnline, describeHistory, minuteSeconds, refuse, windowOf } from './target.ts';
-import type { Fit, HistoryState, NotIssued, State, TargetOptions } from './target.ts';
+import type { Fit, FitReason, HistoryState, NotIssued, Refusal, State, TargetOptions } from './target.ts';
+
+/** Skill is judged on a history of at least this; a loss below this share of mean demand is none worth to beat. */
+const judgeableSeconds = 3 * 86_400;
+const negligibleLoss = 0.005;
+/** A forecast must lose this much less than the last value does. */
+const leastSkill = 0.03;
+
+/** For so long after a level shift quantiles are raised by this share of what lies above them. */
+const widenedSeconds = 86_400;
+const widenedShare = 0.3;
 
 /** A forecast for the next hour. */
 export interface Issued {
@@ -50,6 +61,8 @@ export interface TargetForecaster {
   takeFit(nowSeconds: number): DueFit | undefined;
   /** Fits when a fit is due that nobody took, which takes a fraction of a second; else takes milliseconds at most. */
   issue(nowSeconds: number): Issued | NotIssued;
+  /** Fits made since this process knows the target, by what made them due. */
+  refits(): Readonly<Partial<Record<FitReason, number>>>;
   /** A copy of all that is known, for `restoreTargetForecaster`. */
   snapshot(): TargetState;
 }
@@ -63,6 +76,7 @@ export interface TargetState {
   readonly fit: (Omit<Fit, 'forecaster'> & { readonly forecaster: ForecasterState }) | undefined;
   readonly refusal: State['refusal'];
   readonly inUse: State['inUse'];
+  readonly shift?: State['shift'];
   readonly late: number;
 }
 
@@ -74,6 +88,7 @@ export function createTargetForecaster(options: TargetOptions): TargetForecaster
     scoreboard: createScoreboard(),
     online: createOnline(options),
     late: 0,
+    refits: {},
     counted: { head: Number.NEGATIVE_INFINITY, present: 0 },
   });
 }
@@ -83,7 +98,7 @@ export function createTargetForecaster(options: TargetOptions): TargetForecaster
  * @throws RangeError for a model that there is not
  */
 export function restoreTargetForecaster(kept: TargetState): TargetForecaster {
-  const { options, history, scoreboard, online, fit, refusal, inUse, late } = kept;
+  const { options, history, scoreboard, online, fit, refusal, inUse, shift, late } = kept;
   return createEngine({
     options,
     history: createMinuteHistory(options.historySeconds, history),
@@ -92,7 +107,9 @@ export function restoreTargetForecaster(kept: TargetState): TargetForecaster {
     ...(fit === undefined ? {} : { fit: { ...fit, forecaster: restoreForecaster(fit.forecaster, models) } }),
     ...(refusal === undefined ? {} : { refusal }),
     ...(inUse === undefined ? {} : { inUse }),
+    ...(shift === undefined ? {} : { shift }),
     late,
+    refits: {},
     counted: { head: Number.NEGATIVE_INFINITY, present: 0 },
   });
 }
@@ -113,11 +130,12 @@ function createEngine(state: State): TargetForecaster {
     history: () => describeHistory(state),
     takeFit: (nowSeconds) => takeFit(state, nowSeconds),
     issue: (nowSeconds) => issue(state, nowSeconds),
+    refits: () => state.refits,
     snapshot: () => snapshot(state),
   };
 }
 
-function snapshot({ options, history, scoreboard, online, fit, refusal, inUse, late }: State): TargetState {
+function snapshot({ options, history, scoreboard, online, fit, refusal, inUse, shift, late }: State): TargetState {
   return {
     options,
     history: history.snapshot(),
@@ -126,14 +144,15 @@ function snapshot({ options, history, scoreboard, online, fit, refusal, inUse, l
     fit: fit && { ...fit, forecaster: fit.forecaster.snapshot() },
     refusal,
     inUse,
+    shift,
     late,
   };
 }
 
 function takeFit(state: State, nowSeconds: number): DueFit | undefined {
-  if (state.isFitting === true || staleness(state, nowSeconds) !== undefined || !isDue(state, nowSeconds))
-    return undefined;
-  const due = prepareFit(state, nowSeconds);
+  if (state.isFitting === true || staleness(state, nowSeconds) !== undefined) return undefined;
+  const reason = dueReason(state, nowSeconds);
+  const due = reason && prepareFit(state, nowSeconds, reason);
   if (due === undefined) return undefined;
   state.isFitting = true;
   return {
@@ -158,14 +177,42 @@ function staleness({ history }: State, nowSeconds: number): string | undefined {
 function issue(state: State, nowSeconds: number): Issued | NotIssued {
   const stale = staleness(state, nowSeconds);
   if (stale !== undefined) return refuse(state, nowSeconds, { reason: 'NoHistory', because: stale });
-  if (state.isFitting !== true && isDue(state, nowSeconds)) refit(state, nowSeconds);
+  const reason = state.isFitting === true ? undefined : dueReason(state, nowSeconds);
+  if (reason !== undefined) refit(state, nowSeconds, reason);
   const { fit, refusal } = state;
   if (fit === undefined) {
     return refusal?.answer ?? refuse(state, nowSeconds, { reason: 'NoHistory', because: 'models are being fitted' });
   }
   catchUp(state, fit);
+  const skill = lackOfSkill(state, fit);
+  if (skill !== undefined) return refuse(state, nowSeconds, { reason: 'NoSkill', ...skill });
   const minute = Math.floor(nowSeconds / minuteSeconds);
   return publish(state, fit, { nowSeconds, minute, position: Math.max(0, minute - (fit.head - 1)) });
+}
+
+/**
+ * What says that no model can foresee more of this demand than its last value does, if so: then it is better observed
+ * than forecast. Asked of the default models only: who names models wants those.
+ */
+function lackOfSkill(state: State, { forecaster }: Fit): Pick<Refusal, 'because' | 'have' | 'need'> | undefined {
+  const { naiveLoss, candidates, mean } = forecaster.learnt;
+  const [best] = candidates;
+  if (state.options.models !== undefined || best === undefined) return undefined;
+  // A demand that hardly moves is forecast well by its last value too, and young histories know too little.
+  if (describeHistory(state).haveSeconds < judgeableSeconds || !(naiveLoss > negligibleLoss * mean)) return undefined;
+  const skill = 1 - best.loss / naiveLoss;
+  if (!(skill < leastSkill)) return undefined;
+  const have = `${percent(skill)} less loss than the last value has (${best.name})`;
+  const need = percent(leastSkill);
+  return {
+    because: `no model foresees this demand: the best has ${have}, need ${need}; observed demand is published`,
+    have,
+    need,
+  };
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
 }
 
 /** Leads the models to the newest minute, and scores what has come due. */
@@ -193,7 +240,9 @@ function publish(state: State, fit: Fit, { nowSeconds, minute, position }: Momen
   const { quantile, leadSeconds } = options;
   const outlook = forecaster.outlook();
   const medians = outlook.quantiles(position, () => 0.5);
-  const levelAt = (at: number): number => online.levelAt(0, at - position);
+  const isShaken = state.shift !== undefined && nowSeconds - state.shift.atSeconds < widenedSeconds;
+  const widening = isShaken ? widenedShare * Math.max(0, 1 - quantile) : 0;
+  const levelAt = (at: number): number => online.levelAt(0, at - position) + widening;
   const values = published(outlook, { medians, quantiles: outlook.quantiles(position, levelAt), quantile, position });
   online.note(minute, [values]);
   scoreboard.publish({

@@ -8,6 +8,7 @@ import { createOnlineLevels } from './online.ts';
 import type { OnlineLevels } from './online.ts';
 import { defaultModelNames } from './registry.ts';
 import type { Scoreboard } from './scoreboard.ts';
+import type { LevelShift } from './shift.ts';
 
 export const minuteSeconds = 60;
 const hourSeconds = 3600;
@@ -42,7 +43,7 @@ export interface TargetOptions {
 /** Why there is no forecast, with the numbers. */
 export interface NotIssued {
   readonly kind: 'not-issued';
-  readonly reason: 'NoHistory' | 'TooLittleHistory' | 'CannotFit';
+  readonly reason: 'NoHistory' | 'TooLittleHistory' | 'CannotFit' | 'NoSkill';
   readonly message: string;
   readonly have: string;
   readonly need: string;
@@ -68,17 +69,29 @@ export interface State {
   isFitting?: true;
   refusal?: { readonly answer: NotIssued; readonly at: number };
   inUse?: { readonly name: string; readonly since: number };
+  /** The last level shift, as long as the history reaches back before it. */
+  shift?: LevelShift;
+  /** When a shift was last looked for. */
+  shiftSoughtAt?: number;
+  /** Fits that were made, by what made them due. */
+  readonly refits: Partial<Record<FitReason, number>>;
   /** Minutes filled behind the models' backs since the last fit. */
   late: number;
   /** Minutes with a value before `head`. */
   counted: { readonly head: number; readonly present: number };
 }
 
+/** What makes a fit due. */
+export const fitReasons = ['first', 'look-ahead', 'level-shift', 'late-samples', 'scheduled', 'reselection'] as const;
+export type FitReason = (typeof fitReasons)[number];
+
 export interface Fit {
   readonly forecaster: Forecaster;
   readonly windowMinutes: number;
   readonly fittedAt: number;
   readonly refitAfterSeconds: number;
+  /** When the models in use were last chosen. */
+  readonly selectedAt: number;
   /** The first minute that the models have not seen. */
   head: number;
 }
@@ -143,6 +156,6 @@ export function refuse(state: State, nowSeconds: number, refusal: Refusal): NotI
     ...(refusal.readyAt === undefined ? {} : { readyAt: refusal.readyAt }),
   };
   // Too old or no samples at all are looked at anew every time: that costs nothing.
-  if (refusal.reason !== 'NoHistory') state.refusal = { answer, at: nowSeconds };
+  if (refusal.reason !== 'NoHistory' && refusal.reason !== 'NoSkill') state.refusal = { answer, at: nowSeconds };
   return answer;
 }
