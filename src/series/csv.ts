@@ -35,7 +35,7 @@ export function parseSeriesCsv(text: string, where: string): ParsedSeries {
  * @throws HeadstartError InvalidInput as above
  */
 export function parseSeriesRows(text: string, where: string): Sample[] {
-  const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/);
+  const lines = csvLines(text);
   const header = (lines[0] ?? '').trim();
   if (header.toLowerCase() !== 'timestamp,value') {
     throw invalidInput(`${where} row 1`, header, 'the header timestamp,value');
@@ -52,12 +52,24 @@ function parseRow(line: string, where: string): Sample {
   const cells = line.split(',');
   if (cells.length !== 2) throw invalidInput(where, line, 'two cells, timestamp,value');
   const timestamp = parseTimestamp((cells[0] ?? '').trim(), `${where}, timestamp`);
-  return { timestamp, value: parseValue((cells[1] ?? '').trim(), `${where}, value`) };
+  return { timestamp, value: parseCell((cells[1] ?? '').trim(), { where: `${where}, value` }) };
 }
 
-function parseValue(text: string, where: string): number {
+/** The lines of a file, whatever ends them. */
+export function csvLines(text: string): string[] {
+  return text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/);
+}
+
+/**
+ * The finite number in a cell; NaN for nothing or NaN.
+ * @throws HeadstartError InvalidInput, naming `where` and what nothing means
+ */
+export function parseCell(
+  text: string,
+  { where, missing = 'nothing for a missing sample' }: { readonly where: string; readonly missing?: string },
+): number {
   if (text === '' || text.toLowerCase() === 'nan') return Number.NaN;
   const value = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(text) ? Number(text) : Number.NaN;
-  if (!Number.isFinite(value)) throw invalidInput(where, text, 'a finite number, or nothing for a missing sample');
+  if (!Number.isFinite(value)) throw invalidInput(where, text, `a finite number, or ${missing}`);
   return value;
 }

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+import { at } from '../../series/time-series.ts';
+import type { TimeSeries } from '../../series/time-series.ts';
+import type { CannotFit, FitContext, FittedModel, Model } from '../model.ts';
+import { direct } from './direct.ts';
+import { levelCorrected } from './level-corrected.ts';
+import { seasonalNaive } from './seasonal-naive.ts';
+import { seasonalProfile } from './seasonal-profile.ts';
+
+/** What is combined when nothing else is named. */
+export const ensembleMembers: readonly Model[] = [seasonalNaive, seasonalProfile, levelCorrected, direct];
+
+/**
+ * The combination of the best few models. In a contest the quantiles of the members weigh by their losses in it (see
+ * `combineScores`); on its own, where there are no losses yet, this is the median of the members' forecasts. Combining
+ * is what won most forecasting competitions (Makridakis et al., "The M4 Competition", 2020).
+ */
+export const ensemble: Model = { name: 'ensemble', fit };
+
+function fit(history: TimeSeries, context: FitContext): FittedModel | CannotFit {
+  const outcomes = ensembleMembers.map((model) => model.fit(history, context));
+  const fitted = outcomes.filter((outcome) => outcome.kind === 'fitted');
+  if (fitted.length === 0) {
+    const refusal = outcomes.find((outcome) => outcome.kind === 'cannot-fit');
+    return refusal ?? { kind: 'cannot-fit', reason: 'TooLittleHistory', have: 'no member', need: '1 member' };
+  }
+  return {
+    kind: 'fitted',
+    update: (value) => {
+      for (const member of fitted) member.update(value);
+    },
+    predict: (horizon) => {
+      const paths = fitted.map((member) => member.predict(horizon));
+      return Float64Array.from({ length: horizon }, (_, index) => middle(paths.map((path) => at(path, index))));
+    },
+    describe: () => ({ name: ensemble.name, parameters: { members: fitted.length } }),
+  };
+}
+
+function middle(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const half = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? (sorted[half] ?? 0) : ((sorted[half - 1] ?? 0) + (sorted[half] ?? 0)) / 2;
+}
