@@ -89,7 +89,10 @@ function readSeries(folder: string): Series[] {
   const names = readdirSync(nab).flatMap((file) => (file.endsWith('.labels.csv') ? [file.slice(0, -11)] : []));
   return names.sort().map((name) => {
     const samples = parseSeriesRows(readFileSync(join(nab, `${name}.csv`), 'utf8'), name);
-    const labels = readFileSync(join(nab, `${name}.labels.csv`), 'utf8').trim().split('\n').slice(1);
+    const labels = readFileSync(join(nab, `${name}.labels.csv`), 'utf8')
+      .trim()
+      .split('\n')
+      .slice(1);
     const windows = labels.map((line): NabWindow => {
       const [start = Number.NaN, end = Number.NaN] = line.split(',').map(Number);
       return [start, end];
@@ -114,10 +117,8 @@ function calibrate(folder: string): Record<string, number[]> {
   const pool = new Map(names.map((name) => [name, new Array<number>()]));
   for (const { samples, file } of readSeries(folder)) {
     const detector = createAnomalyDetector({ timeZone: 'UTC' });
-    for (const [row, sample] of samples.entries()) {
-      const measures = detector.measure(sample);
-      if (file.window[row] !== -2) for (const name of names) pool.get(name)?.push(measures[name]);
-    }
+    const measured = samples.map((sample) => detector.measure(sample)).filter((_, row) => file.window[row] !== -2);
+    for (const name of names) pool.get(name)?.push(...measured.map((measures) => measures[name]));
   }
   const knots = (values: readonly number[]): number[] => {
     const sorted = Float64Array.from(values).sort();

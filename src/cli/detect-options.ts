@@ -26,8 +26,8 @@ Output:
                           says it anyway
 
 One row for each row of the input, in its order. Scores are between 0 and 1, and from 0.5 on a sample is an anomaly. A
-score uses only samples up to its own; the first ones are too few to compare with, expect nothing of the first day. Of an
-anomaly that goes on only the first row is reported: the scores after it are halved for a while. The surprise is not.
+score uses only samples up to its own; the first 100 score 0, and those of the first days are less sure. Of an anomaly
+that goes on only the first row is reported: the scores after it are halved for a while. The surprise is not.
 Times are whole epoch seconds or RFC 3339, durations like 90s, 5m, 24h, 14d.
 Exit codes: 0 scores were written; 1 reading or writing failed, or there is no sample; 2 a wrong argument or row.
 `;

@@ -96,7 +96,12 @@ function renderCsv(rows: readonly Scored[]): string {
 function renderJson(rows: readonly Scored[]): string {
   const lines = rows.map((row) => {
     const rarities = Object.fromEntries(Object.entries(row.rarities).map(([name, rarity]) => [name, short(rarity)]));
-    return JSON.stringify({ timestamp: row.timestamp, score: short(row.score), surprise: short(row.surprise), rarities });
+    return JSON.stringify({
+      timestamp: row.timestamp,
+      score: short(row.score),
+      surprise: short(row.surprise),
+      rarities,
+    });
   });
   return `[\n${lines.join(',\n')}\n]\n`;
 }

@@ -133,7 +133,12 @@ function windowRows(timestamps: ArrayLike<number>, windows: readonly NabWindow[]
 
 /** A missed anomaly for each window that has a row that counts. */
 function emptyWindows({ window }: NabFile): Map<number, number> {
-  return new Map(Array.from(window.filter((number) => number >= 0), (number) => [number, -falseNegative]));
+  return new Map(
+    Array.from(
+      window.filter((number) => number >= 0),
+      (number) => [number, -falseNegative],
+    ),
+  );
 }
 
 function sum(values: Iterable<number>): number {

@@ -16,13 +16,16 @@ const days = 4;
 const weeks = 3;
 
 /** The combined rarity from which on a row is an anomaly. */
-export const anomalyRarity = 2.02;
+const anomalyRarity = 2.02;
 
 /** A score from here on is an anomaly. */
 export const anomalyScore = 0.5;
 
 /** Of the mean of the detectors' rarities: high, so that one sure detector counts for more than many unsure ones. */
 const power = 4;
+
+/** So many first samples score 0: there is nothing yet to be unlike. */
+const warmUpSamples = 100;
 
 /** Values that the unit of the logarithm is the median of: the same detections in any unit. */
 const unitValues = 100;
@@ -49,12 +52,14 @@ export interface AnomalyDetector {
 export function createAnomalyDetector({ timeZone }: { readonly timeZone: string }): AnomalyDetector {
   const measure = createMeasures(timeZone);
   const rest = createRestPeriod(anomalyRarity);
+  let seen = 0;
   return {
     measure,
     observe: (sample) => {
       const measures = measure(sample);
       const rarities = mapValues(measures, (detector, value) => rarity(detector, value));
-      const combined = combine(Object.values(rarities));
+      seen += 1;
+      const combined = seen > warmUpSamples ? combine(Object.values(rarities)) : 0;
       return { score: rest.damp(combined, toScore(combined)), surprise: toScore(combined), rarities };
     },
   };

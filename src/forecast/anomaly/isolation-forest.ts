@@ -48,7 +48,8 @@ export function growIsolationForest(
   const order = Int32Array.from({ length: count }, (_, index) => index);
   const trees = Array.from({ length: options.trees ?? defaultTrees }, () => {
     // The first sampleSize of a shuffle: a sample without replacement.
-    for (let index = 0; index < sampleSize; index += 1) swap(order, index, index + Math.floor(random() * (count - index)));
+    for (let index = 0; index < sampleSize; index += 1)
+      swap(order, index, index + Math.floor(random() * (count - index)));
     return growTree({ rows, columns, members: order.slice(0, sampleSize), random });
   });
   return { trees, sampleSize };
@@ -117,7 +118,10 @@ function growTree(growth: Growth): IsolationTree {
     tree.threshold[node] = cut.threshold;
     tree.left[node] = nodes;
     tree.right[node] = nodes + 1;
-    open.push({ node: nodes + 1, from: middle, to, depth: depth + 1 }, { node: nodes, from, to: middle, depth: depth + 1 });
+    open.push(
+      { node: nodes + 1, from: middle, to, depth: depth + 1 },
+      { node: nodes, from, to: middle, depth: depth + 1 },
+    );
     nodes += 2;
   }
   return tree;

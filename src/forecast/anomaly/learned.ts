@@ -72,7 +72,9 @@ function scoreRow({ centre, width, forest, svm }: Fitted, row: ArrayLike<number>
 function learn(reservoir: readonly Float64Array[], columns: number): Fitted {
   const [centre, width] = [new Float64Array(columns), new Float64Array(columns).fill(1)];
   for (let column = 0; column < columns; column += 1) {
-    const sorted = Float64Array.from(reservoir, (row) => at(row, column)).filter(Number.isFinite).sort();
+    const sorted = Float64Array.from(reservoir, (row) => at(row, column))
+      .filter(Number.isFinite)
+      .sort();
     if (sorted.length === 0) continue;
     const quantile = (share: number): number => at(sorted, Math.floor(share * (sorted.length - 1)));
     centre[column] = quantile(0.5);

@@ -58,7 +58,10 @@ export function fitOneClassSvm(rows: Float64Array, columns: number, options: One
 }
 
 /** Positive inside the boundary, negative outside; further from zero with the distance. */
-export function svmDecision({ columns, gamma, rho, support, coefficients }: OneClassSvm, row: ArrayLike<number>): number {
+export function svmDecision(
+  { columns, gamma, rho, support, coefficients }: OneClassSvm,
+  row: ArrayLike<number>,
+): number {
   let total = -rho;
   for (let index = 0; index < coefficients.length; index += 1) {
     let distance = 0;

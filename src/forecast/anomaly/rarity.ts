@@ -43,11 +43,14 @@ const knots: Readonly<Record<DetectorName, readonly number[]>> = {
  */
 export function rarity(detector: DetectorName, score: number): number {
   const limits = knots[detector];
-  if (!(score > (limits[0] ?? Number.POSITIVE_INFINITY))) return 0;
+  if (!(score > at(limits, 0))) return 0;
   let knot = 1;
-  while (knot < limits.length - 1 && score > (limits[knot] ?? 0)) knot += 1;
-  const [low, high] = [limits[knot - 1] ?? 1, limits[knot] ?? 1];
-  const [from, to] = [knotRarities[knot - 1] ?? 0, knotRarities[knot] ?? 0];
-  const share = low > 0 && high > low ? Math.log(score / low) / Math.log(high / low) : 1;
-  return from + Math.min(2, share) * (to - from);
+  while (knot < limits.length - 1 && score > at(limits, knot)) knot += 1;
+  const [low, high] = [at(limits, knot - 1), at(limits, knot)];
+  const share = high > low ? Math.log(score / low) / Math.log(high / low) : 1;
+  return at(knotRarities, knot - 1) + Math.min(2, share) * (at(knotRarities, knot) - at(knotRarities, knot - 1));
+}
+
+function at(values: readonly number[], index: number): number {
+  return values[index] ?? Number.NaN;
 }

@@ -20,21 +20,35 @@ export interface RestPeriod {
 export function createRestPeriod(limit: number): RestPeriod {
   let row = -1;
   let reported = Number.NEGATIVE_INFINITY;
-  /** Rows with ever smaller rarities, the largest of the rest period first. */
-  const peaks: { readonly row: number; readonly rarity: number }[] = [];
+  const peaks = createTrailingPeak();
   return {
     damp: (rarity, score) => {
       row += 1;
       const rest = Math.min(longestRest, restShare * row);
-      while (peaks[0] !== undefined && row - peaks[0].row > rest) peaks.shift();
-      const peak = peaks[0]?.rarity ?? 0;
-      while ((peaks.at(-1)?.rarity ?? Number.POSITIVE_INFINITY) <= rarity) peaks.pop();
-      peaks.push({ row, rarity });
+      const peak = peaks.observe(rarity, row, rest);
       const resting = row - reported <= rest;
-      if (rarity < limit) return resting || rarity < peak ? damping * score : score;
-      if (resting) return damping * score;
-      reported = row;
+      if (resting || (rarity < limit && rarity < peak)) return damping * score;
+      if (rarity >= limit) reported = row;
       return score;
+    },
+  };
+}
+
+interface TrailingPeak {
+  /** The largest value of the rows before this one that are no further back than `reach`; then remembers the value. */
+  observe(value: number, row: number, reach: number): number;
+}
+
+/** Only rows that no later row exceeds are kept: their values fall from the first to the last. */
+function createTrailingPeak(): TrailingPeak {
+  const falling: { readonly row: number; readonly value: number }[] = [];
+  return {
+    observe: (value, row, reach) => {
+      while (falling[0] !== undefined && row - falling[0].row > reach) falling.shift();
+      const peak = falling[0]?.value ?? 0;
+      while ((falling.at(-1)?.value ?? Number.POSITIVE_INFINITY) <= value) falling.pop();
+      falling.push({ row, value });
+      return peak;
     },
   };
 }

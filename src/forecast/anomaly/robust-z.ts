@@ -36,7 +36,7 @@ export function createRobustZ(): Novelty {
 }
 
 /** Median, and median absolute deviation scaled to a standard deviation with a little of the tail. */
-export function robustSpread(values: Float64Array): { centre: number; spread: number } {
+function robustSpread(values: Float64Array): { centre: number; spread: number } {
   const sorted = values.toSorted();
   const centre = at(sorted, sorted.length >> 1);
   for (let index = 0; index < sorted.length; index += 1) sorted[index] = Math.abs(at(sorted, index) - centre);
