@@ -17,9 +17,17 @@ export interface SeriesIo {
  */
 export async function readSeries(file: string, io: SeriesIo, command: string): Promise<ParsedSeries> {
   const name = nameOfInput(file);
-  const parsed = parseSeriesCsv(file === '-' ? await readAll(io.stdin) : await readText(file, '--input'), name);
+  const parsed = parseSeriesCsv(await readInput(file, io), name);
   reportRepairs(parsed, name, (text) => io.stderr.write(`${command}: ${text}\n`));
   return parsed;
+}
+
+/**
+ * The text of a file, `-` for stdin.
+ * @throws HeadstartError NotFound
+ */
+export function readInput(file: string, io: Pick<SeriesIo, 'stdin'>): Promise<string> {
+  return file === '-' ? readAll(io.stdin) : readText(file, '--input');
 }
 
 /** What messages call the file. */
