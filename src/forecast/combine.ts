@@ -30,7 +30,8 @@ export interface Member {
 
 /**
  * Combines the best few of scores, best first: the quantiles of each weigh by (smallest loss / loss)^6, for each
- * position and level apart. undefined with fewer than two.
+ * position and level apart; the loss is the geometric mean of that there and that over all, which is less noisy.
+ * undefined with fewer than two.
  */
 export function combineScores(contest: Contest, scores: readonly Score[], basis: Basis): Combination | undefined {
   const [best] = scores;
@@ -51,7 +52,7 @@ function weigh(scores: readonly Score[]): Member[] {
   const members = scores.map((score) => ({ score, weights: new Float64Array(score.losses.length) }));
   const cells = scores[0]?.losses.length ?? 0;
   for (let cell = 0; cell < cells; cell += 1) {
-    const losses = scores.map(({ losses: of }) => at(of, cell));
+    const losses = scores.map(({ losses: of, loss }) => Math.sqrt(at(of, cell) * loss));
     const shares = sharesOf(losses);
     for (const [index, { weights }] of members.entries()) weights[cell] = shares[index] ?? 0;
   }

@@ -8,7 +8,7 @@ import { createCalibration } from './intervals.ts';
 import type { Calibration } from './intervals.ts';
 import { entrantsOf, learn } from './learn.ts';
 import type { Candidate, Learnt, LearntMember, LearnSetup } from './learn.ts';
-import type { CannotFit, FittedModel } from './model.ts';
+import type { CannotFit, FitContext, FittedModel, Model, ModelState } from './model.ts';
 import { lastPresent } from './robust.ts';
 import { judgedLevels } from './select.ts';
 
@@ -36,6 +36,28 @@ export interface Forecaster {
   readonly learnt: Learnt;
   update(value: number): void;
   outlook(): Outlook;
+  /** A copy of all that is known, for {@link restoreForecaster}. */
+  snapshot(): ForecasterState;
+}
+
+/** A forecaster as plain data, which needs no history to go on. */
+export interface ForecasterState {
+  readonly kind: 'forecaster-state';
+  readonly position: Position;
+  readonly learnt: Learnt;
+  /** The states of the fitted models by name. */
+  readonly fits: Readonly<Record<string, ModelState>>;
+}
+
+/** Where a forecaster stands. */
+interface Position extends FitContext {
+  readonly target: Target;
+  readonly stepSeconds: number;
+  /** Epoch seconds of the next point. */
+  readonly now: number;
+  readonly last: number;
+  /** No quantile is below it. */
+  readonly floor: number;
 }
 
 /** Holds the contest where there was none, selects the models, and fits them on the whole history. */
@@ -53,23 +75,31 @@ export function fitForecaster(history: TimeSeries, setup: ForecasterSetup): Fore
     if (fitted.kind === 'cannot-fit') return fitted;
     fits.set(name, fitted);
   }
-  return createForecaster(setup, learnt, {
-    fits,
+  const position = {
+    ...context,
+    target: setup.target,
     stepSeconds: history.stepSeconds,
     now: endSeconds(history),
     last: lastPresent(history.values),
-    neverNegative: history.values.every((value) => !(value < 0)),
-  });
+    floor: history.values.some((value) => value < 0) ? Number.NEGATIVE_INFINITY : 0,
+  };
+  return createForecaster(position, learnt, fits);
 }
 
-/** Where a forecaster stands. */
-interface Stand {
-  readonly fits: ReadonlyMap<string, FittedModel>;
-  readonly stepSeconds: number;
-  /** Epoch seconds of the next point. */
-  readonly now: number;
-  readonly last: number;
-  readonly neverNegative: boolean;
+/**
+ * The forecaster that gave the state, where it then stood: it goes on to the bit as that one does.
+ * @throws RangeError for a model that is not among `models`
+ */
+export function restoreForecaster(
+  { position, learnt, fits }: ForecasterState,
+  models: Readonly<Record<string, Model>>,
+): Forecaster {
+  const restored = Object.entries(fits).map(([name, state]) => {
+    const known = models[name];
+    if (known === undefined) throw new RangeError(`model: got ${JSON.stringify(name)}, want one that there is`);
+    return [name, known.restore(state, position)] as const;
+  });
+  return createForecaster(position, learnt, new Map(restored));
 }
 
 /** A model in use. */
@@ -80,17 +110,12 @@ interface Player {
 }
 
 /** Closures hold on to nothing of the history: it lives for as long as the forecaster, once for every target. */
-function createForecaster(
-  { timeZone, target }: Pick<ForecasterSetup, 'timeZone' | 'target'>,
-  learnt: Learnt,
-  stand: Stand,
-): Forecaster {
-  const calendar = localCalendar(timeZone);
-  const { stepSeconds, fits } = stand;
+function createForecaster(position: Position, learnt: Learnt, fits: ReadonlyMap<string, FittedModel>): Forecaster {
+  const { target, stepSeconds } = position;
+  const calendar = localCalendar(position.timeZone);
   const players = learnt.members.flatMap((member) => playerOf(member, fits, learnt.positions));
   const reference = learnt.reference === undefined ? [] : playerOf(learnt.reference, fits, learnt.positions);
-  let { now, last } = stand;
-  let floor = stand.neverNegative ? 0 : Number.NEGATIVE_INFINITY;
+  let { now, last, floor } = position;
   return {
     kind: 'forecaster',
     model: learnt.model,
@@ -102,7 +127,14 @@ function createForecaster(
       if (value < 0) floor = Number.NEGATIVE_INFINITY;
       now += stepSeconds;
     },
-    outlook: () => createOutlook({ players, reference, target, last, floor, secondOfDay: calendar.local(now).secondOfDay }),
+    outlook: () =>
+      createOutlook({ players, reference, target, last, floor, secondOfDay: calendar.local(now).secondOfDay }),
+    snapshot: () => ({
+      kind: 'forecaster-state',
+      position: { ...position, now, last, floor },
+      learnt,
+      fits: Object.fromEntries([...fits].map(([name, fitted]) => [name, fitted.snapshot()])),
+    }),
   };
 }
 
@@ -125,7 +157,8 @@ function weighing(weights: Float64Array, positions: readonly number[]): Player['
     while (right < positions.length - 1 && (positions[right] ?? 0) < position) right += 1;
     const left = Math.max(0, right - 1);
     const [from = 0, to = 0] = [positions[left], positions[right]];
-    const along = right === left ? 1 : Math.min(1, Math.log((position + 1) / (from + 1)) / Math.log((to + 1) / (from + 1)));
+    const along =
+      right === left ? 1 : Math.min(1, Math.log((position + 1) / (from + 1)) / Math.log((to + 1) / (from + 1)));
     let upper = 0;
     while (upper < depth - 1 && (judgedLevels[upper] ?? 1) < level) upper += 1;
     const lower = Math.max(0, upper - 1);
@@ -195,7 +228,8 @@ function denseTargets(
   fitted: FittedModel,
   { last, target, every }: { readonly last: number; readonly target: Target; readonly every: readonly number[] },
 ): Targets {
-  if (fitted.target === undefined || target.windowSteps === 0) return targetsOf(fitted, { last, target, positions: every });
+  if (fitted.target === undefined || target.windowSteps === 0)
+    return targetsOf(fitted, { last, target, positions: every });
   const positions = every.filter((position) => (position & (position - 1)) === 0 || position === target.lastPosition);
   const sparse = targetsOf(fitted, { last, target, positions });
   return {

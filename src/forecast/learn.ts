@@ -56,6 +56,8 @@ export interface Learnt {
   readonly candidates: readonly Candidate[];
   /** The loss of the naive model in the same contest. */
   readonly naiveLoss: number;
+  /** Mean demand, the unit of losses. */
+  readonly mean: number;
 }
 
 /** Every model that a setup makes use of. */
@@ -76,6 +78,20 @@ export function learn(history: TimeSeries, setup: LearnSetup): Learnt | CannotFi
     combination === undefined ? allowed : [combination, ...(named.length === 0 ? [] : allowed)];
   const selected = selectScore(eligible, setup.inUse);
   if (selected === undefined) return refusalOf(contest, setup.models);
+  return learntFrom(contest, selected, { scores, eligible, basis });
+}
+
+interface Judged {
+  readonly scores: readonly Score[];
+  readonly eligible: readonly (Score | Combination)[];
+  readonly basis: Basis;
+}
+
+function learntFrom(
+  contest: Contest,
+  selected: Score | Combination,
+  { scores, eligible, basis }: Judged,
+): Learnt | CannotFit {
   const members = 'members' in selected ? selected.members : alone(selected);
   const calibrated = members.map(({ score, weights }) => ({ ...calibrateScore(contest, score, basis), weights }));
   const size = Math.min(...calibrated.map(({ calibration }) => calibration.size));
@@ -93,6 +109,7 @@ export function learn(history: TimeSeries, setup: LearnSetup): Learnt | CannotFi
       .map(({ name, loss }) => ({ name, loss }))
       .sort((a, b) => a.loss - b.loss),
     naiveLoss: scoreOf(naive)?.loss ?? Number.NaN,
+    mean: basis.mean,
   };
 }
 

@@ -35,8 +35,8 @@ const changes = [
   { seconds: 30_000, cells: 24 },
 ];
 
-/** Weekly lags beyond the first, where they are kept. */
-const weeks = [2, 3, 4];
+/** Weekly lags, as far as they are kept. */
+const weeks = [1, 2, 3, 4];
 const weekDays = 7;
 
 /** Log-ratios are kept within this. */
@@ -151,7 +151,8 @@ interface Past {
   readonly keptSteps: number;
   /** Mean demand around a step, or the maximum over the window from there, of complete cells; NaN when not kept. */
   targetAt(step: number): number;
-  levelAt(step: number): number;
+  /** Logarithm of the level that a step was forecast from. */
+  logLevelAt(step: number): number;
 }
 
 function createPast(state: LookbackState): Past {
@@ -186,7 +187,7 @@ function createPast(state: LookbackState): Past {
     }
     cellMeans[cell % cells] = mean;
     cellMaxima[cell % cells] = at(open, 2);
-    cellLevels[cell % cells] = level();
+    cellLevels[cell % cells] = Math.log(level());
     open[0] = 0;
     open[1] = 0;
     open[2] = Number.NaN;
@@ -233,7 +234,7 @@ function createPast(state: LookbackState): Past {
         ? aroundCell(first, perCell, (cell) => read(cellMeans, cell))
         : maximumOf(first, Math.floor((step + setup.windowSteps) / perCell), (cell) => read(cellMaxima, cell));
     },
-    levelAt: (step) => read(cellLevels, Math.floor(step / perCell) - 1),
+    logLevelAt: (step) => read(cellLevels, Math.floor(step / perCell) - 1),
   };
 }
 
@@ -262,7 +263,10 @@ function maximumOf(first: number, last: number, read: (cell: number) => number):
 
 /** ln of demand over the level, both with the offset; 0 where not known. */
 function logRatio(demandAndOffset: number, level: number): number {
-  const ratio = Math.log(demandAndOffset / level);
+  return clipped(Math.log(demandAndOffset / level));
+}
+
+function clipped(ratio: number): number {
   return Number.isNaN(ratio) ? 0 : Math.max(-widest, Math.min(widest, ratio));
 }
 
@@ -285,64 +289,57 @@ function writeNear(past: Past, out: Float64Array): void {
   for (const index of changes.keys()) put(logRatio(past.change(index) + offset, level));
   put(logRatio(level, past.running() + offset));
   const day = Math.round(daySeconds / past.setup.stepSeconds);
-  for (const days of [1, 7]) put(logRatio(past.levelAt(past.steps() - days * day), level));
+  for (const days of [1, 7]) put(clipped(past.logLevelAt(past.steps() - days * day) - Math.log(level)));
   // The slope of the level over the last half hour.
   put(logRatio(past.mean(0) + offset, past.mean(2) + offset));
 }
 
+/** What past days say about a position, filled anew for each. */
+const lags = {
+  then: new Float64Array(weekDays),
+  grown: new Float64Array(weekDays),
+  sorted: new Float64Array(weekDays),
+};
+
 /** The days that can be known at the position, nearest first, and what is known of them. */
 function writeAhead(past: Past, position: number, { out, from }: { out: Float64Array; from: number }): void {
   const { startSeconds, stepSeconds, timeZone, windowSteps } = past.setup;
-  const level = past.level();
-  const offset = past.offset();
-  const step = past.steps() - 1 + position;
   const calendar = localCalendar(timeZone);
-  const time = startSeconds + step * stepSeconds;
+  const time = startSeconds + (past.steps() - 1 + position) * stepSeconds;
   const { day, secondOfDay } = calendar.local(time);
-  const zone = calendar.offsetSeconds(time);
-  const lagSteps = (days: number): number => {
-    const then = calendar.offsetSeconds(time - days * daySeconds);
-    return Math.round((days * daySeconds + then - zone) / stepSeconds);
-  };
   const nearest = Math.max(1, Math.ceil(((position + windowSteps) * stepSeconds) / daySeconds));
-  const then = new Float64Array(weekDays).fill(Number.NaN);
-  const grown = new Float64Array(weekDays).fill(Number.NaN);
+  const days = daysBefore(past, position, time);
+  const { then, grown } = lags;
   const alike = { then: 0, grown: 0, weight: 0 };
-  const isWeekend = (of: number): boolean => dayOfWeek(of) === 0 || dayOfWeek(of) === 6;
-  const thenAt = (days: number): { value: number; growth: number } => {
-    const back = lagSteps(days);
-    const target = past.targetAt(step - back) + offset;
-    const before = past.levelAt(past.steps() - back);
-    return { value: Math.log(target / level), growth: Math.log(target / before) };
-  };
+  const weekend = isWeekend(day);
   for (let index = 0; index < weekDays; index += 1) {
-    const days = nearest + index;
-    const { value, growth } = thenAt(days);
-    then[index] = value;
-    grown[index] = growth;
-    if (Number.isNaN(value + growth) || isWeekend(day - days) !== isWeekend(day)) continue;
-    const weight = 0.8 ** index;
-    alike.then += weight * value;
-    alike.grown += weight * growth;
+    days.read(nearest + index);
+    then[index] = days.then;
+    grown[index] = days.grown;
+    if (Number.isNaN(days.then + days.grown) || isWeekend(day - nearest - index) !== weekend) continue;
+    const weight = fading ** index;
+    alike.then += weight * days.then;
+    alike.grown += weight * days.grown;
     alike.weight += weight;
   }
-  const weekly = weeklyMeans(thenAt, Math.ceil(nearest / weekDays), past.keptSteps * stepSeconds);
+  const weekly = weeklyMeans(days, Math.ceil(nearest / weekDays), past.keptSteps * stepSeconds);
+  const sameWeekday = (weekDays - (nearest % weekDays)) % weekDays;
   let written = from;
   const put = (value: number): void => {
-    out[written] = Number.isNaN(value) ? 0 : Math.max(-widest, Math.min(widest, value));
+    out[written] = clipped(value);
     written += 1;
   };
-  const sameWeekday = (weekDays - (nearest % weekDays)) % weekDays;
   put(at(then, 0));
   put(at(grown, 0));
   put(at(then, sameWeekday));
   put(at(grown, sameWeekday));
   put(weekly.then);
   put(weekly.grown);
-  put(middle(then));
-  put(middle(grown));
-  put(largest(then));
-  put(largest(grown));
+  for (const values of [then, grown]) {
+    const known = sortKnown(values);
+    put(known === 0 ? Number.NaN : middle(known));
+    put(known === 0 ? Number.NaN : at(lags.sorted, known - 1));
+  }
   put(alike.then / alike.weight);
   put(alike.grown / alike.weight);
   const angle = (2 * Math.PI * secondOfDay) / daySeconds;
@@ -350,41 +347,84 @@ function writeAhead(past: Past, position: number, { out, from }: { out: Float64A
     put(Math.sin(wave * angle));
     put(Math.cos(wave * angle));
   }
-  put(isWeekend(day) ? 1 : 0);
+  put(weekend ? 1 : 0);
   put(Math.log((position + 1) / 8));
 }
 
+/** A day or a week further back counts this much less. */
+const fading = 0.8;
+
+function isWeekend(day: number): boolean {
+  const weekday = dayOfWeek(day);
+  return weekday === 0 || weekday === 6;
+}
+
+/** Log-ratios of what came some days before a position: to the level now, and to the level then. */
+interface DaysBefore {
+  then: number;
+  grown: number;
+  read(days: number): void;
+}
+
+function daysBefore(past: Past, position: number, time: number): DaysBefore {
+  const { stepSeconds, timeZone } = past.setup;
+  const calendar = localCalendar(timeZone);
+  const zone = calendar.offsetSeconds(time);
+  // Clocks change twice a year: when the ends agree, so does what lies between.
+  const isSteady = calendar.offsetSeconds(time - past.keptSteps * stepSeconds) === zone;
+  const logLevel = Math.log(past.level());
+  const offset = past.offset();
+  const before: DaysBefore = {
+    then: Number.NaN,
+    grown: Number.NaN,
+    read: (days) => {
+      const moved = isSteady ? 0 : calendar.offsetSeconds(time - days * daySeconds) - zone;
+      const back = Math.round((days * daySeconds + moved) / stepSeconds);
+      const target = Math.log(past.targetAt(past.steps() - 1 + position - back) + offset);
+      before.then = target - logLevel;
+      before.grown = target - past.logLevelAt(past.steps() - back);
+    },
+  };
+  return before;
+}
+
 /** The same weekday over the weeks that are kept. */
-function weeklyMeans(
-  thenAt: (days: number) => { value: number; growth: number },
-  nearestWeek: number,
-  keptSeconds: number,
-): { then: number; grown: number } {
+function weeklyMeans(days: DaysBefore, nearestWeek: number, keptSeconds: number): { then: number; grown: number } {
   let then = 0;
   let grown = 0;
   let weight = 0;
-  for (const week of [1, ...weeks]) {
-    const days = weekDays * (nearestWeek - 1 + week);
-    if (days * daySeconds > keptSeconds) break;
-    const { value, growth } = thenAt(days);
-    if (Number.isNaN(value + growth)) continue;
-    const share = 0.8 ** (week - 1);
-    then += share * value;
-    grown += share * growth;
+  for (const week of weeks) {
+    const back = weekDays * (nearestWeek - 1 + week);
+    if (back * daySeconds > keptSeconds) break;
+    days.read(back);
+    if (Number.isNaN(days.then + days.grown)) continue;
+    const share = fading ** (week - 1);
+    then += share * days.then;
+    grown += share * days.grown;
     weight += share;
   }
   return { then: then / weight, grown: grown / weight };
 }
 
-/** The median of the values that are known; sorts in place a copy of at most a week's. */
-function middle(values: Float64Array): number {
-  const known = values.filter((value) => !Number.isNaN(value)).sort();
-  const half = Math.floor(known.length / 2);
-  return known.length % 2 === 1 ? at(known, half) : (at(known, half - 1) + at(known, half)) / 2;
+/** Sorts the values that are known into the scratch. @returns how many there are */
+function sortKnown(values: Float64Array): number {
+  const { sorted } = lags;
+  let count = 0;
+  for (const value of values) {
+    if (Number.isNaN(value)) continue;
+    let hole = count;
+    while (hole > 0 && at(sorted, hole - 1) > value) {
+      sorted[hole] = at(sorted, hole - 1);
+      hole -= 1;
+    }
+    sorted[hole] = value;
+    count += 1;
+  }
+  return count;
 }
 
-function largest(values: Float64Array): number {
-  let maximum = Number.NaN;
-  for (const value of values) if (!(value <= maximum) && !Number.isNaN(value)) maximum = value;
-  return maximum;
+/** The median of the first `count` of the scratch. */
+function middle(count: number): number {
+  const half = Math.floor(count / 2);
+  return count % 2 === 1 ? at(lags.sorted, half) : (at(lags.sorted, half - 1) + at(lags.sorted, half)) / 2;
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import { formatDuration } from '../../base/duration.ts';
 import { at } from '../../series/time-series.ts';
 import type { TimeSeries } from '../../series/time-series.ts';
 import { observedMaximum } from '../contest.ts';
 import { createLookback, featureWidth, restoreLookback } from '../lookback.ts';
 import type { Lookback, LookbackState } from '../lookback.ts';
 import type { CannotFit, FitContext, FittedModel, Model, ModelState, TargetForecast } from '../model.ts';
-import { countPresent, lastPresent } from '../robust.ts';
+import { refuseShort } from '../refusals.ts';
+import { lastPresent } from '../robust.ts';
 import { dot, fitHuber, fitRidge, residualsOf } from '../ridge.ts';
 import type { Rows } from '../ridge.ts';
 
@@ -19,14 +19,13 @@ const memorySeconds = 14 * daySeconds;
 
 /** So many rows for the positions that matter most, and for each group of the others. */
 const mostRows = 6000;
-const groupRows = 2500;
+const groupRows = 2000;
 const pathRows = 1200;
 const fewestRows = 60;
-const needSeconds = 2 * daySeconds;
 
 const locationRidge = 0.01;
 const spreadRidge = 0.03;
-const huberRounds = 3;
+const huberRounds = 2;
 
 /** Rows weigh as their level does, within these multiples of the mean level. */
 const leastWeight = 0.1;
@@ -41,7 +40,7 @@ const leastError = 1e-4;
  * A regression of the logarithm of demand ahead, or of its maximum over the look-ahead, over the level now: ridge with
  * Huber's weights for the location, ridge on the logarithm of the absolute error for the spread. Features are
  * log-ratios of the near past, and of what came at the same time on past days, to the level. One regression for each
- * group of leads, and none is iterated: a direct forecast. Needs two days of demand that is never negative.
+ * group of leads, and none is iterated: a direct forecast. Needs a day.
  */
 export const direct: Model = { name: 'direct', fit, restore };
 
@@ -59,46 +58,39 @@ interface DirectState {
   readonly target: readonly Group[];
   readonly path: readonly Group[];
   readonly last: number;
+  readonly base: number;
   readonly lookback: LookbackState;
   readonly pathLookback?: LookbackState;
 }
 
 function fit(history: TimeSeries, context: FitContext): FittedModel | CannotFit {
-  const refusal = refuse(history);
+  const refusal = refuseShort(history);
   if (refusal !== undefined) return refusal;
   const { startSeconds, stepSeconds } = history;
+  // Logarithms want demand from 0 on: one that goes below is taken from its lowest point.
+  const base = history.values.reduce((lowest, value) => (value < lowest ? value : lowest), 0);
+  const raised = base === 0 ? history : { ...history, values: history.values.map((value) => value - base) };
   const windowSteps = context.windowSteps ?? 0;
   const setup = { startSeconds, stepSeconds, timeZone: context.timeZone, windowSteps };
   const lookback = createLookback(setup);
   const lasts = windowSteps > 0 ? targetGroups(context.horizonSteps) : pathGroups(context.horizonSteps);
-  const target = train(history, lookback, { lasts, windowSteps, wanted: windowSteps > 0 ? mostRows : groupRows });
-  if (target.length === 0) return { ...tooLittle, have: `fewer than ${fewestRows} points to learn from` };
-  const last = lastPresent(history.values);
-  if (windowSteps === 0) return createFitted({ target, path: target, last }, lookback, lookback);
+  const target = train(raised, lookback, { lasts, windowSteps, wanted: windowSteps > 0 ? mostRows : groupRows });
+  const last = lastPresent(raised.values);
+  if (windowSteps === 0) return createFitted({ target, path: target, last, base }, lookback, lookback);
   const other = createLookback({ ...setup, windowSteps: 0 });
-  const path = train(history, other, { lasts: pathGroups(context.horizonSteps), windowSteps: 0, wanted: pathRows });
-  return createFitted({ target, path, last }, lookback, other);
+  const path = train(raised, other, {
+    lasts: targetGroups(context.horizonSteps).slice(1),
+    windowSteps: 0,
+    wanted: pathRows,
+  });
+  return createFitted({ target, path, last, base }, lookback, other);
 }
 
 function restore(state: ModelState): FittedModel {
-  const { target, path, last, lookback, pathLookback } = state as unknown as DirectState;
+  const { target, path, last, base, lookback, pathLookback } = state as unknown as DirectState;
   const own = restoreLookback(structuredClone(lookback));
   const other = pathLookback === undefined ? own : restoreLookback(structuredClone(pathLookback));
-  return createFitted({ target, path, last }, own, other);
-}
-
-const tooLittle = { kind: 'cannot-fit', reason: 'TooLittleHistory', need: '48h' } as const;
-
-function refuse({ values, stepSeconds }: TimeSeries): CannotFit | undefined {
-  const spanSeconds = values.length * stepSeconds;
-  if (spanSeconds < needSeconds) return { ...tooLittle, have: formatDuration(spanSeconds) };
-  if (values.some((value) => value < 0)) {
-    return { kind: 'cannot-fit', reason: 'NotFinite', have: 'negative demand', need: 'demand from 0 on' };
-  }
-  const needed = Math.ceil(values.length / 4);
-  const present = countPresent(values);
-  if (present >= needed && values.some((value) => value > 0)) return undefined;
-  return { kind: 'cannot-fit', reason: 'TooManyGaps', have: `${present} points`, need: `${needed} points above 0` };
+  return createFitted({ target, path, last, base }, own, other);
 }
 
 /** Position 0 on its own, where the published value is read; then ever wider groups. */
@@ -141,17 +133,18 @@ function train(history: TimeSeries, lookback: Lookback, { lasts, windowSteps, wa
   );
   const start = length - span;
   const plans = lasts.map((last, index) => {
-    const first = index === 0 ? (last === 0 ? 0 : 1) : (lasts[index - 1] ?? 0) + 1;
-    const rows = index === 0 ? wanted : Math.min(wanted, groupRows);
-    return { first, last, every: Math.max(1, Math.ceil(span / rows)), rows: emptyRows(Math.ceil(span / rows) > 1 ? rows + 1 : span) };
+    const first = index === 0 ? Math.min(1, last) : (lasts[index - 1] ?? 0) + 1;
+    const most = index === 0 ? wanted : Math.min(wanted, groupRows);
+    const every = Math.max(1, Math.ceil(span / most));
+    // A short history is used for several positions of a group at once.
+    const each = Math.max(1, Math.min(last - first + 1, Math.floor(most / span)));
+    return { first, last, every, each, rows: emptyRows(each * Math.ceil(span / every)) };
   });
   for (let index = 0; index < length; index += 1) {
-    if (index >= start && lookback.isReady()) {
-      for (const { first, last, every, rows } of plans) {
-        if ((index - start) % every !== 0) continue;
-        const width = last - first + 1;
-        // Positions of a group take turns, in an order without a rhythm.
-        const position = first + ((Math.floor((index - start) / every) * 7919) % width);
+    for (const { first, last, every, each, rows } of index >= start && lookback.isReady() ? plans : []) {
+      if ((index - start) % every !== 0) continue;
+      for (let turn = 0; turn < each; turn += 1) {
+        const position = first + (scatter(each * index + turn) % (last - first + 1));
         const outcome = observedMaximum(values, index - 1 + position, windowSteps);
         if (Number.isNaN(outcome)) continue;
         collect(rows, lookback, { position, outcome, ageSeconds: (length - index) * stepSeconds });
@@ -159,9 +152,13 @@ function train(history: TimeSeries, lookback: Lookback, { lasts, windowSteps, wa
     }
     lookback.push(at(values, index));
   }
-  return plans.flatMap(({ last, rows }) => {
-    return rows.count < fewestRows ? [] : [fitGroup(last, rows)];
-  });
+  return plans.flatMap(({ last, rows }) => (rows.count < fewestRows ? [] : [fitGroup(last, rows)]));
+}
+
+/** A number without any rhythm, which could fall in with that of the day. */
+function scatter(index: number): number {
+  const hash = Math.imul(index ^ (index >>> 16), 0x45d9f3b);
+  return (hash ^ (hash >>> 15)) >>> 0;
 }
 
 function emptyRows(most: number): Collected {
@@ -210,6 +207,23 @@ function chunkEnds(targets: Float64Array, sign: number): number[] {
   return [sign * extreme];
 }
 
+/** A path of straight lines between the positions 1, 2, 4, 8, … and the last. */
+function bent(horizon: number, centreAt: (position: number) => number): Float64Array {
+  const path = new Float64Array(horizon);
+  let from = 0;
+  let start = centreAt(1);
+  for (let next = 1; from < horizon; next *= 2) {
+    const to = Math.min(horizon, next);
+    const end = centreAt(to);
+    for (let position = from + 1; position <= to; position += 1) {
+      path[position - 1] = start + ((end - start) * (position - from)) / (to - from);
+    }
+    from = to;
+    start = end;
+  }
+  return path;
+}
+
 function clip(value: number, low: number, high: number): number {
   return Math.max(low, Math.min(high, value));
 }
@@ -217,33 +231,44 @@ function clip(value: number, low: number, high: number): number {
 interface Learnt {
   readonly target: readonly Group[];
   readonly path: readonly Group[];
+  /** The last point, above `base`. */
   readonly last: number;
+  /** What demand is measured from: 0, or its lowest point where that is less. */
+  readonly base: number;
 }
 
-function createFitted({ target, path, last: lastSeen }: Learnt, lookback: Lookback, pathLookback: Lookback): FittedModel {
+function createFitted(
+  { target, path, base, last: lastSeen }: Learnt,
+  lookback: Lookback,
+  pathLookback: Lookback,
+): FittedModel {
   const row = new Float64Array(featureWidth);
   let last = lastSeen;
   const forecast = (groups: readonly Group[], past: Lookback, position: number): { centre: number; spread: number } => {
     const level = past.level();
     const group = groups.find((candidate) => candidate.last >= position) ?? groups.at(-1);
-    if (group === undefined || !(level > 0)) return { centre: last, spread: Number.NaN };
+    if (group === undefined || !(level > 0)) return { centre: last + base, spread: Number.NaN };
     past.write(position, row, 0);
     const ratio = clip(dot(group.location, row, 0), group.low, group.high);
     const scaled = level * Math.exp(ratio);
     return {
-      centre: Math.max(0, scaled - past.offset()),
+      centre: base + Math.max(0, scaled - past.offset()),
       spread: scaled * Math.exp(clip(dot(group.spread, row, 0), -9, 1)),
     };
   };
   return {
     kind: 'fitted',
     update: (value) => {
-      lookback.push(value);
-      if (pathLookback !== lookback) pathLookback.push(value);
-      if (!Number.isNaN(value)) last = value;
+      const raised = Math.max(0, value - base);
+      lookback.push(raised);
+      if (pathLookback !== lookback) pathLookback.push(raised);
+      if (!Number.isNaN(raised)) last = raised;
     },
     predict: (horizon) => {
-      return Float64Array.from({ length: horizon }, (_, index) => forecast(path, pathLookback, index + 1).centre);
+      const centre = (position: number): number => forecast(path, pathLookback, position).centre;
+      // Beside a target of its own the path is for the eye: it is bent at some positions only.
+      if (pathLookback !== lookback) return bent(horizon, centre);
+      return Float64Array.from({ length: horizon }, (_, index) => centre(index + 1));
     },
     target: (positions): TargetForecast => {
       const centres = new Float64Array(positions.length);
@@ -260,6 +285,7 @@ function createFitted({ target, path, last: lastSeen }: Learnt, lookback: Lookba
       target,
       path,
       last,
+      base,
       lookback: lookback.state(),
       ...(pathLookback === lookback ? {} : { pathLookback: pathLookback.state() }),
     }),

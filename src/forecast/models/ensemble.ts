@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { at } from '../../series/time-series.ts';
 import type { TimeSeries } from '../../series/time-series.ts';
-import type { CannotFit, FitContext, FittedModel, Model } from '../model.ts';
+import type { CannotFit, FitContext, FittedModel, Model, ModelState } from '../model.ts';
 import { direct } from './direct.ts';
 import { levelCorrected } from './level-corrected.ts';
 import { seasonalNaive } from './seasonal-naive.ts';
@@ -15,25 +15,45 @@ export const ensembleMembers: readonly Model[] = [seasonalNaive, seasonalProfile
  * `combineScores`); on its own, where there are no losses yet, this is the median of the members' forecasts. Combining
  * is what won most forecasting competitions (Makridakis et al., "The M4 Competition", 2020).
  */
-export const ensemble: Model = { name: 'ensemble', fit };
+export const ensemble: Model = { name: 'ensemble', fit, restore };
+
+interface Member {
+  readonly model: Model;
+  readonly fitted: FittedModel;
+}
 
 function fit(history: TimeSeries, context: FitContext): FittedModel | CannotFit {
-  const outcomes = ensembleMembers.map((model) => model.fit(history, context));
-  const fitted = outcomes.filter((outcome) => outcome.kind === 'fitted');
-  if (fitted.length === 0) {
-    const refusal = outcomes.find((outcome) => outcome.kind === 'cannot-fit');
-    return refusal ?? { kind: 'cannot-fit', reason: 'TooLittleHistory', have: 'no member', need: '1 member' };
+  const members: Member[] = [];
+  let refusal: CannotFit = { kind: 'cannot-fit', reason: 'TooLittleHistory', have: 'no member', need: '1 member' };
+  for (const model of ensembleMembers) {
+    const fitted = model.fit(history, context);
+    if (fitted.kind === 'cannot-fit') refusal = fitted;
+    else members.push({ model, fitted });
   }
+  return members.length === 0 ? refusal : createFitted(members);
+}
+
+function restore(state: ModelState, context: FitContext): FittedModel {
+  return createFitted(
+    ensembleMembers.flatMap((model) => {
+      const own = state[model.name] as ModelState | undefined;
+      return own === undefined ? [] : [{ model, fitted: model.restore(own, context) }];
+    }),
+  );
+}
+
+function createFitted(members: readonly Member[]): FittedModel {
   return {
     kind: 'fitted',
     update: (value) => {
-      for (const member of fitted) member.update(value);
+      for (const { fitted } of members) fitted.update(value);
     },
     predict: (horizon) => {
-      const paths = fitted.map((member) => member.predict(horizon));
+      const paths = members.map(({ fitted }) => fitted.predict(horizon));
       return Float64Array.from({ length: horizon }, (_, index) => middle(paths.map((path) => at(path, index))));
     },
-    describe: () => ({ name: ensemble.name, parameters: { members: fitted.length } }),
+    describe: () => ({ name: ensemble.name, parameters: { members: members.length } }),
+    snapshot: () => Object.fromEntries(members.map(({ model, fitted }) => [model.name, fitted.snapshot()])),
   };
 }
 
