@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Entrants, Run } from './headstart.ts';
+import type { NabReport } from './nab.ts';
 import { ours } from './tally.ts';
 import type { Metric } from './tally.ts';
 
@@ -36,6 +37,8 @@ export interface TaskResult extends Task {
   readonly chosen: Readonly<Record<string, number>>;
   /** CPU time of our own forecasts; the references are not in it. */
   readonly cpuSeconds: number;
+  /** Of the protocol nab alone. */
+  readonly nab?: NabReport;
 }
 
 export function resultOf(task: Task, runs: Readonly<Record<string, Run>>, metrics: readonly Metric[]): TaskResult {

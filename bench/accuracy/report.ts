@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { cpus } from 'node:os';
+import { nabOwn, nabSection } from './nab-report.ts';
 import { packageVersion } from './packages.ts';
 import type { ProtocolName, TaskResult } from './protocol.ts';
-import { quantileSections } from './quantile-report.ts';
+import { quantileSections, skillOf } from './quantile-report.ts';
 import { comparisonTable, fixed, metricsNamed, percent, seriesTable, shareOf, table } from './tables.ts';
 import type { Published, SeriesMetric } from './tables.ts';
 import { mean, median, ours, valueOf } from './tally.ts';
@@ -54,6 +55,7 @@ export function render(run: Run): string {
     m4(of('m4')),
     minutes(of('minutes')),
     quantileSections(of('minutes'), of('quantiles')),
+    ...of('nab').flatMap(({ nab }) => (nab === undefined ? [] : [nabSection(nab)])),
     notes,
   ];
   return `${parts.filter((part) => part !== '').join('\n')}`;
@@ -138,6 +140,24 @@ function* pointAims({ results }: Run): Generator<Aim> {
   yield below('m4', 'sMAPE', mean)('M4 hourly, sMAPE', 10.5);
   yield below('minutes', 'WAPE 15 min', median)('15 min ahead, median WAPE', 0.105);
   yield below('minutes', 'WAPE 60 min', median)('60 min ahead, median WAPE', 0.125);
+  for (const lead of ['15 min', '60 min']) {
+    const losses = metricsNamed(results, `pinball 0.95 ${lead}`).map(({ metric }) => metric);
+    const { value } = skillOf(losses);
+    yield {
+      what: `pinball skill at 0.95, ${lead}, median`,
+      measured: percent(value, 1),
+      aim: '≥ 35 %',
+      met: losses.length === 0 ? undefined : value >= 0.35,
+    };
+  }
+  const nab = results.find((result) => result.nab !== undefined)?.nab;
+  const score = nab === undefined ? Number.NaN : nabOwn(nab);
+  yield {
+    what: 'NAB, standard',
+    measured: fixed(score, 1),
+    aim: '≥ 70',
+    met: nab === undefined ? undefined : score >= 70,
+  };
 }
 
 function dayAhead(results: readonly TaskResult[]): string {

@@ -63,7 +63,7 @@ function read(text: string): ReturnType<typeof parseEventsCsv> {
   try {
     return parseEventsCsv(text, 'e.csv');
   } catch (error) {
-    expect(error).toBeInstanceOf(HeadstartError);
-    return [];
+    if (error instanceof HeadstartError) return [];
+    throw error;
   }
 }

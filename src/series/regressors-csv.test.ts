@@ -56,7 +56,7 @@ function read(text: string): ReturnType<typeof parseRegressorsCsv> {
   try {
     return parseRegressorsCsv(text, 'r.csv');
   } catch (error) {
-    expect(error).toBeInstanceOf(HeadstartError);
-    return [];
+    if (error instanceof HeadstartError) return [];
+    throw error;
   }
 }
