@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
+import { detectHelp } from '../src/cli/detect-options.ts';
 import { doctorHelp } from '../src/cli/doctor-options.ts';
 import { forecastHelp } from '../src/cli/forecast-options.ts';
 import { help } from '../src/cli/help.ts';
 import { serveHelp } from '../src/cli/serve.ts';
 import { checks } from '../src/doctor/finding.ts';
 
-const exitCodes = `| code | serve | forecast | doctor | version |
-| --- | --- | --- | --- | --- |
-| 0 | ended by SIGTERM or SIGINT | forecasts were made | no error was found | always |
-| 1 | a role failed | none could be made, or reading or writing failed | an error was found; with \`--strict\` also a warning | |
-| 2 | a wrong argument | a wrong argument or row | a wrong argument or kubeconfig | |
-| 3 | | | the apiserver does not answer, or does not take the credentials | |
+const exitCodes = `| code | serve | forecast | detect | doctor | version |
+| --- | --- | --- | --- | --- | --- |
+| 0 | ended by SIGTERM or SIGINT | forecasts were made | scores were written | no error was found | always |
+| 1 | a role failed | none could be made, or reading or writing failed | reading or writing failed, or there is no sample | an error was found; with \`--strict\` also a warning | |
+| 2 | a wrong argument | a wrong argument or row | a wrong argument or row | a wrong argument or kubeconfig | |
+| 3 | | | | the apiserver does not answer, or does not take the credentials | |
 `;
 
 const json = `\`--output json\` prints one object:
@@ -53,6 +54,9 @@ ${block(serveHelp)}
 ## headstart forecast
 
 ${block(forecastHelp)}
+## headstart detect
+
+${block(detectHelp)}
 ## headstart doctor
 
 ${block(doctorHelp)}

@@ -9,6 +9,7 @@ type Command = (argv: readonly string[]) => Promise<number>;
 const commands: Readonly<Record<string, Command>> = {
   serve: async (argv) => (await import('./cli/serve.ts')).runServe(argv, process.env),
   forecast: async (argv) => (await import('./cli/forecast.ts')).runForecast(argv, process),
+  detect: async (argv) => (await import('./cli/detect.ts')).runDetect(argv, process),
   doctor: async (argv) => (await import('./cli/doctor.ts')).runDoctor(argv, process),
   version: async () => print(`headstart ${await readVersion()}\n`),
   help: () => Promise.resolve(print(help)),

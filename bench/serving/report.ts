@@ -33,16 +33,14 @@ export interface Results {
 
 type List = Exclude<keyof Measured, 'failures'>;
 
-/** The page, as Markdown. */
+/** Its part of the page of all benchmarks, as Markdown. */
 export function render(results: Results): string {
   return [head(results), table(results), writesSection(results), aims(results), notes].join('\n');
 }
 
 function head({ forecasts, rounds, seconds, connections, pacePerSecond }: Results): string {
   const [cpu] = cpus();
-  return `# Benchmarks
-
-Written by \`npm run bench\`; do not edit. Linux, ${cpus().length} cores (${cpu?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}.
+  return `Written by \`npm run bench\`; do not edit. Linux, ${cpus().length} cores (${cpu?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}.
 kube-apiserver 1.36.3, etcd, both servers and the load generator share the machine, which is why throughput is also given
 for each second of CPU time that the server itself has used.
 

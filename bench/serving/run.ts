@@ -2,12 +2,12 @@
 // What serving and writing cost, beside the test adapter of the Go library, on a real control plane.
 //
 //   npm run bench -- [--forecasts 1000] [--rounds 5] [--seconds 5] [--out docs/benchmarks.md]
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { startMetricsRole } from '../../src/testing/metrics-server.ts';
 import type { MetricsServer } from '../../src/testing/metrics-server.ts';
+import { writePart } from '../page.ts';
 import { requireEqualAnswers, writeAnswers } from './answers.ts';
 import { cpuSeconds, createLoad, residentMiB } from './load.ts';
 import { render } from './report.ts';
@@ -155,7 +155,7 @@ async function measure(stage: Stage): Promise<Results> {
 const stage = await createStage(log);
 try {
   const results = await measure(stage);
-  await writeFile(flags.out, render(results));
+  await writePart(flags.out, 'serving', render(results));
   log(`wrote ${flags.out}`);
 } finally {
   await stage.stop();

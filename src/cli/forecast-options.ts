@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { parseArgs } from 'node:util';
 import type { ModelName } from '../api/v1alpha1/demand-forecast.ts';
-import { parseDurationSeconds } from '../base/duration.ts';
 import { errorMessage, HeadstartError, invalidInput } from '../base/errors.ts';
 import { modelNames } from '../forecast/registry.ts';
-import { isTimeZone } from '../series/calendar.ts';
 import { parseTimestamp } from '../series/rfc3339.ts';
+import { parseHolidays } from './holidays.ts';
+import type { KnownAheadFiles } from './known-ahead.ts';
+import { inputFlags, parseInput, parseOutput, parseTimeZone, wholeDuration } from './series-options.ts';
+import type { SeriesInput } from './series-options.ts';
 
 export const forecastHelp = `headstart forecast: forecasts a series, from one moment or from many.
 
@@ -31,7 +33,17 @@ Forecast:
   --model NAME            ${modelNames.join(', ')}
                           (default: the one with the smallest loss on the past)
 
+What is known ahead:
+  --regressors FILE       CSV with the header timestamp,name1,name2,... of quantities that are known for the past and
+                          for the time that is forecast, such as a price; used as far as it goes, at every origin
+  --events FILE           CSV with the header start,end,type or start,end,type,magnitude of what is planned, such as a
+                          campaign; the end is not part of it; magnitude is 1 unless said; each type has its effect
+  --holidays LIST         days that are like no other of their week: country codes such as DE, DE-BY or US-LA-NO for
+                          their public holidays, and dates such as 2026-12-24
+
 Output:
+  --explain               also say what the series is like and how the models did at the last origin: to standard
+                          error, with --output json as part of the last forecast
   --out FILE|-            default -, standard output
   --output csv|json       csv: origin,timestamp,q50,q80,... (default); json: also the model and the losses
 
@@ -39,11 +51,6 @@ Times are whole epoch seconds or RFC 3339, durations like 90s, 5m, 24h, 14d. A f
 rows with a timestamp before it, and gives the rows origin, origin + step, ... before origin + horizon.
 Exit codes: 0 forecasts were made; 1 none could be made, or reading or writing failed; 2 a wrong argument or row.
 `;
-
-/** Where the series comes from. */
-export type SeriesInput =
-  | { readonly kind: 'csv'; readonly file: string }
-  | { readonly kind: 'prometheus'; readonly url: string; readonly query: string };
 
 /** What `headstart forecast` is asked for. */
 export interface ForecastCommand {
@@ -56,15 +63,15 @@ export interface ForecastCommand {
   readonly levels: readonly number[];
   readonly timeZone: string;
   readonly model?: ModelName;
+  readonly known: KnownAheadFiles;
+  readonly explain: boolean;
   readonly out: string;
   readonly output: 'csv' | 'json';
 }
 
 const flags = {
   help: { type: 'boolean', short: 'h' },
-  input: { type: 'string' },
-  prometheus: { type: 'string' },
-  query: { type: 'string' },
+  ...inputFlags,
   history: { type: 'string' },
   origin: { type: 'string' },
   origins: { type: 'string' },
@@ -77,6 +84,8 @@ const flags = {
   output: { type: 'string', default: 'csv' },
   regressors: { type: 'string' },
   events: { type: 'string' },
+  holidays: { type: 'string' },
+  explain: { type: 'boolean', default: false },
 } as const;
 
 /** More origins than this are most likely a typing error in EVERY. */
@@ -91,7 +100,6 @@ type Values = ReturnType<typeof readFlags>;
 export function parseForecastCommand(argv: readonly string[]): ForecastCommand | 'help' {
   const values = readFlags(argv);
   if (values.help === true) return 'help';
-  refuseUnavailable(values);
   const origins = parseOrigins(values);
   const duration = (flag: 'horizon' | 'step' | 'history'): number | undefined => {
     const text = values[flag];
@@ -104,6 +112,8 @@ export function parseForecastCommand(argv: readonly string[]): ForecastCommand |
     horizonSeconds: duration('horizon') ?? 0,
     levels: parseQuantiles(values.quantiles),
     timeZone: parseTimeZone(values['time-zone']),
+    known: parseKnown(values),
+    explain: values.explain,
     out: values.out,
     output: parseOutput(values.output),
     ...(origins === undefined ? {} : { origins }),
@@ -121,30 +131,18 @@ function readFlags(argv: readonly string[]) {
   }
 }
 
-function refuseUnavailable(values: Values): void {
-  for (const flag of ['regressors', 'events'] as const) {
-    const given = values[flag];
-    if (given !== undefined) throw invalidInput(`--${flag}`, given, 'nothing: this flag is not available yet');
+function parseKnown({ regressors, events, holidays }: Values): KnownAheadFiles {
+  for (const [flag, file] of [
+    ['--regressors', regressors],
+    ['--events', events],
+  ] as const) {
+    if (file === '' || file === '-') throw invalidInput(flag, file, 'a CSV file');
   }
-}
-
-function parseInput({ input, prometheus, query }: Values): SeriesInput {
-  if ((input === undefined) === (prometheus === undefined)) {
-    const given = input === undefined ? 'neither' : 'both';
-    throw invalidInput(
-      '--input, --prometheus',
-      given,
-      'one of them: a CSV file (- for stdin), or the URL of a Prometheus',
-    );
-  }
-  if (input !== undefined) {
-    if (query !== undefined) throw invalidInput('--query', query, 'nothing with --input: it goes with --prometheus');
-    return { kind: 'csv', file: input };
-  }
-  if (query === undefined || query.trim() === '') {
-    throw invalidInput('--query', query ?? 'nothing', 'PromQL that gives one series, with --prometheus');
-  }
-  return { kind: 'prometheus', url: prometheus ?? '', query };
+  return {
+    ...(regressors === undefined ? {} : { regressors }),
+    ...(events === undefined ? {} : { events }),
+    ...(holidays === undefined ? {} : { holidays: parseHolidays(holidays) }),
+  };
 }
 
 function parseOrigins({ origin, origins }: Values): readonly number[] | undefined {
@@ -171,12 +169,6 @@ function parseRange(text: string): readonly number[] {
   return Array.from({ length: count }, (_, index) => from + index * every);
 }
 
-function wholeDuration(text: string, where: string): number {
-  const seconds = parseDurationSeconds(text, where);
-  if (!(seconds >= 1 && Number.isInteger(seconds))) throw invalidInput(where, text, 'whole seconds, at least 1s');
-  return seconds;
-}
-
 function whole(seconds: number, text: string, where: string): number {
   if (!Number.isInteger(seconds)) throw invalidInput(where, text, 'whole seconds');
   return seconds;
@@ -192,18 +184,8 @@ function parseQuantiles(text: string): number[] {
   return [...new Set(levels)].sort((a, b) => a - b);
 }
 
-function parseTimeZone(name: string): string {
-  if (!isTimeZone(name)) throw invalidInput('--time-zone', name, 'an IANA time zone such as UTC or Europe/Berlin');
-  return name;
-}
-
 function parseModel(name: string): ModelName {
   const model = modelNames.find((known) => known === name);
   if (model === undefined) throw invalidInput('--model', name, `one of ${modelNames.join(', ')}`);
   return model;
-}
-
-function parseOutput(text: string): 'csv' | 'json' {
-  if (text === 'csv' || text === 'json') return text;
-  throw invalidInput('--output', text, 'csv or json');
 }

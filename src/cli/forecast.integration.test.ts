@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { demandSeries } from '../testing/demand.ts';
 import { startPrometheus } from '../testing/prometheus.ts';
@@ -25,7 +28,10 @@ afterAll(async () => {
   await prometheus?.stop();
 });
 
-async function run(query: string): Promise<{ code: number; stdout: string; stderr: string }> {
+async function run(
+  query: string,
+  more: readonly string[] = [],
+): Promise<{ code: number; stdout: string; stderr: string }> {
   const written = { stdout: '', stderr: '' };
   const io = {
     stdin: (async function* () {})(),
@@ -33,7 +39,10 @@ async function run(query: string): Promise<{ code: number; stdout: string; stder
     stderr: { write: (text: string) => (written.stderr += text) },
   };
   const origin = ['--origin', String(end - 7200), '--horizon', '1h', '--quantiles', '0.05,0.5,0.95'];
-  return { code: await runForecast(['--prometheus', prometheus.url, '--query', query, ...origin], io), ...written };
+  return {
+    code: await runForecast(['--prometheus', prometheus.url, '--query', query, ...origin, ...more], io),
+    ...written,
+  };
 }
 
 test('headstart forecast reads the history of a real Prometheus, and forecasts the hour that followed', async () => {
@@ -50,6 +59,25 @@ test('headstart forecast reads the history of a real Prometheus, and forecasts t
     return actual >= low && actual <= high;
   });
   expect(within.length).toBeGreaterThan(45);
+});
+
+test('knows what is known ahead of the demand that Prometheus has, and explains itself', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'headstart-forecast-'));
+  try {
+    const [events, regressors] = [join(folder, 'events.csv'), join(folder, 'regressors.csv')];
+    await writeFile(events, `start,end,type\n${end - 7200},${end},campaign\n`);
+    await writeFile(regressors, `timestamp,price\n${series.startSeconds},1\n${end},2\n`);
+    const known = ['--events', events, '--regressors', regressors, '--holidays', 'US'];
+    const { code, stdout, stderr } = await run('sum(demand)', [...known, '--explain', '--output', 'json']);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(JSON.parse(stdout)).toEqual([
+      expect.objectContaining({
+        explanation: expect.objectContaining({ origin: end - 7200, missing: 0, regressors: ['price', 'campaign'] }),
+      }),
+    ]);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test('says that a query gives several series', async () => {

@@ -173,8 +173,69 @@ describe('headstart forecast', () => {
     const { code, stdout } = await run(['--help']);
     expect(code).toBe(0);
     expect(stdout).toContain('--origins FROM/TO/EVERY');
-    expect(stdout).not.toMatch(/regressors|events/);
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(120);
+  });
+});
+
+describe('what is known ahead', () => {
+  const origin = ['--origin', String(end - day), '--horizon', '1h'];
+
+  test('is read, and named in the explanation', async () => {
+    const [regressors, events] = [join(folder, 'regressors.csv'), join(folder, 'events.csv')];
+    await writeFile(regressors, `timestamp,price\n${monday},3\n${end},4\n`);
+    await writeFile(events, `start,end,type,magnitude\n${end - day},${end},sale,2\n${end},${end},match,1\n`);
+    const known = ['--regressors', regressors, '--events', events, '--holidays', 'DE,2026-01-08'];
+    const { code, stdout, stderr } = await run(['--input', input, ...origin, ...known, '--explain']);
+    expect(code).toBe(0);
+    expect(table(stdout)).toHaveLength(4);
+    expect(stderr).toContain('known ahead      price, sale, match');
+    expect(stderr).toMatch(/holidays {9}\d+ days/);
+  });
+
+  test('names the file, the row and the cell that cannot be read', async () => {
+    const events = join(folder, 'bad-events.csv');
+    await writeFile(events, 'start,end,type\n0,60,\n');
+    const { code, stderr } = await run(['--input', input, '--events', events]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^headstart forecast: .*bad-events.csv row 2, type: got "", want a word/);
+  });
+
+  test('a file that is not there', async () => {
+    const { code, stderr } = await run(['--input', input, '--regressors', join(folder, 'none.csv')]);
+    expect(code).toBe(1);
+    expect(stderr).toContain('--regressors: reading failed: ENOENT');
+  });
+});
+
+describe('--explain', () => {
+  test('says what the series is like and how the models did, on stdout beside a file', async () => {
+    const out = join(folder, 'explained.csv');
+    const { code, stdout, stderr } = await run(['--input', input, '--horizon', '1h', '--explain', '--out', out]);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/^At 2026-01-09T00:00:00Z\n {2}model {12}\S+, \d+ % less loss than the last value\n/);
+    expect(stdout).toContain('  series           384 points, every 15m over 4d\n  gaps             none\n');
+    expect(stdout).toMatch(/seasons {10}24h strength 0\.9\d; 7d not measured, needs 14d/);
+    expect(stdout).toContain('change points    none');
+    expect((await readFile(out, 'utf8')).split('\n')[0]).toBe('origin,timestamp,q50,q80,q95,q99');
+  });
+
+  test('is part of the last forecast in JSON', async () => {
+    const argv = ['--input', input, '--origins', `${end - 3600}/${end}/1h`, '--horizon', '15m', '--output', 'json'];
+    const { stdout, stderr } = await run([...argv, '--explain']);
+    expect(stderr).toBe('');
+    const forecasts: readonly { readonly explanation?: unknown }[] = JSON.parse(stdout);
+    expect(forecasts.map(({ explanation }) => explanation)).toEqual([
+      undefined,
+      expect.objectContaining({ origin: end, points: 384, gaps: 0, changePoints: [], regressors: [], holidays: 0 }),
+    ]);
+  });
+
+  test('says that nothing foretells a series without a pattern', async () => {
+    const noise = samplesOf(demandSeries({ seed: 42, days: 4, stepSeconds: 900, wave: 0 }));
+    const { stderr } = await run(['--input', '-', '--model', 'naive', '--horizon', '15m', '--explain'], {
+      stdin: csv(noise),
+    });
+    expect(stderr).toContain('model            naive, which is no better than the last value');
   });
 });
 
@@ -247,11 +308,8 @@ describe('what is refused', () => {
       '--model: got "oracle", want one of naive, drift, seasonal-naive',
     ],
     'an unknown output': [[...good, '--output', 'xml'], '--output: got "xml", want csv or json'],
-    regressors: [
-      [...good, '--regressors', 'r.csv'],
-      '--regressors: got "r.csv", want nothing: this flag is not available yet',
-    ],
-    events: [[...good, '--events', 'e.csv'], '--events: got "e.csv", want nothing: this flag is not available yet'],
+    'regressors from stdin': [[...good, '--regressors', '-'], '--regressors: got "-", want a CSV file'],
+    'holidays of a planet': [[...good, '--holidays', 'Mars'], '--holidays: got "Mars", want country codes'],
   };
   test.each(Object.entries(cases))('%s', async (_, [argv, message]) => {
     const { code, stdout, stderr } = await run(argv);
@@ -294,6 +352,8 @@ describe('what is refused', () => {
         '--quantiles',
         '--time-zone',
         '--model',
+        '--holidays',
+        '--events',
       );
       const word = fc.oneof(flag, fc.string(), fc.constantFrom('0/60/1m', '0.5', 'UTC', '-', '5m'));
       fc.assert(

@@ -1,34 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFile, writeFile } from 'node:fs/promises';
 import { systemClock } from '../base/clock.ts';
 import type { Clock } from '../base/clock.ts';
 import { errorCode, errorMessage, HeadstartError } from '../base/errors.ts';
 import { forecastOrigins } from '../forecast/batch.ts';
-import type { BatchForecast, BatchRefusal } from '../forecast/batch.ts';
+import type { BatchForecast, BatchOptions, BatchRefusal } from '../forecast/batch.ts';
 import { defaultModelNames, models } from '../forecast/registry.ts';
-import { parseSeriesCsv } from '../series/csv.ts';
-import type { ParsedSeries } from '../series/csv.ts';
 import { samplingStep } from '../series/resample.ts';
 import { formatRfc3339 } from '../series/rfc3339.ts';
 import { at } from '../series/time-series.ts';
 import type { Sample } from '../series/time-series.ts';
 import type { MetricSource } from '../sources/metrics/metric-source.ts';
 import { createPrometheusSource } from '../sources/metrics/prometheus.ts';
+import { explain, renderExplanation } from './explain.ts';
+import type { Explanation } from './explain.ts';
 import { forecastHelp, parseForecastCommand } from './forecast-options.ts';
 import type { ForecastCommand } from './forecast-options.ts';
+import { readKnownAhead } from './known-ahead.ts';
+import type { KnownAheadOptions } from './known-ahead.ts';
+import { createProgress, nameOfInput, readSeries, writeOut } from './series-input.ts';
+import type { SeriesIo } from './series-input.ts';
 
 const prometheusStepSeconds = 60;
 const prometheusHistorySeconds = 14 * 86_400;
 
 /** So many refused origins are named one by one. */
 const mostNamed = 5;
-
-/** The streams of a process. */
-export interface ForecastIo {
-  readonly stdin: AsyncIterable<string | Uint8Array>;
-  readonly stdout: { write(text: string): unknown };
-  readonly stderr: { write(text: string): unknown; readonly isTTY?: boolean };
-}
 
 /** What the command needs besides its streams. */
 export interface ForecastPorts {
@@ -47,7 +43,7 @@ const machine: ForecastPorts = {
  */
 export async function runForecast(
   argv: readonly string[],
-  io: ForecastIo,
+  io: SeriesIo,
   ports: ForecastPorts = machine,
 ): Promise<number> {
   try {
@@ -70,20 +66,13 @@ interface Task {
   readonly stepSeconds: number;
 }
 
-async function forecast(command: ForecastCommand, io: ForecastIo, ports: ForecastPorts): Promise<number> {
-  const task = command.input.kind === 'csv' ? await readTask(command, io) : await queryTask(command, ports);
-  const { model } = command;
+async function forecast(command: ForecastCommand, io: SeriesIo, ports: ForecastPorts): Promise<number> {
+  const task =
+    command.input.kind === 'csv' ? await readTask(command.input.file, command, io) : await queryTask(command, ports);
+  const known = await readKnownAhead(command.known, spanOf(command, task));
   const results: (BatchForecast | BatchRefusal)[] = [];
-  const progress = createProgress(io, task.origins.length);
-  const batch = forecastOrigins(task.samples, task.origins, {
-    stepSeconds: task.stepSeconds,
-    horizonSeconds: command.horizonSeconds,
-    levels: command.levels,
-    timeZone: command.timeZone,
-    models: (model === undefined ? defaultModelNames : [model]).map((name) => models[name]),
-    ...(command.historySeconds === undefined ? {} : { historySeconds: command.historySeconds }),
-  });
-  for (const result of batch) {
+  const progress = createProgress(io, 'forecast', task.origins.length);
+  for (const result of forecastOrigins(task.samples, task.origins, batchOptions(command, task, known))) {
     results.push(result);
     progress.report(results.length);
   }
@@ -91,21 +80,44 @@ async function forecast(command: ForecastCommand, io: ForecastIo, ports: Forecas
   results.sort((a, b) => a.origin - b.origin);
   const made = results.filter((result) => 'quantiles' in result);
   reportRefusals(results, io);
-  if (made.length === 0) return 1;
-  await writeOut(command, io, render(command, task, made));
+  const last = made.at(-1);
+  if (last === undefined) return 1;
+  const explanation = command.explain ? explain(task.samples, last, setupOf(task, known)) : undefined;
+  await writeOut(command.out, io, render(command, task, { made, explanation }));
+  if (explanation !== undefined && command.output !== 'json') {
+    (command.out === '-' ? io.stderr : io.stdout).write(renderExplanation(explanation));
+  }
   return 0;
 }
 
-async function readTask(command: ForecastCommand, io: ForecastIo): Promise<Task> {
-  const file = command.input.kind === 'csv' ? command.input.file : '-';
-  const name = file === '-' ? 'stdin' : file;
-  const parsed = parseSeriesCsv(file === '-' ? await readAll(io.stdin) : await readText(file), name);
-  reportRepairs(parsed, name, io);
-  const { samples } = parsed;
+function batchOptions(command: ForecastCommand, { stepSeconds }: Task, known: KnownAheadOptions): BatchOptions {
+  const { model, horizonSeconds, levels, timeZone, historySeconds } = command;
+  return {
+    stepSeconds,
+    horizonSeconds,
+    levels,
+    timeZone,
+    models: (model === undefined ? defaultModelNames : [model]).map((name) => models[name]),
+    ...known,
+    ...(historySeconds === undefined ? {} : { historySeconds }),
+  };
+}
+
+function spanOf({ horizonSeconds }: ForecastCommand, { samples, origins }: Task) {
+  const fromSeconds = samples[0]?.timestamp ?? 0;
+  return { fromSeconds, toSeconds: (origins.at(-1) ?? fromSeconds) + horizonSeconds };
+}
+
+function setupOf({ stepSeconds }: Task, { regressors, holidays }: KnownAheadOptions) {
+  return { stepSeconds, regressors: regressors.map(({ name }) => name), holidays: holidays?.size ?? 0 };
+}
+
+async function readTask(file: string, command: ForecastCommand, io: SeriesIo): Promise<Task> {
+  const { samples } = await readSeries(file, io, 'headstart forecast');
   const last = samples.at(-1);
   const stepSeconds = command.stepSeconds ?? Math.round(samplingStep(samples) ?? 0);
   if (last === undefined || stepSeconds === 0) {
-    throw new HeadstartError('NoData', `${name}: got ${samples.length} samples, want at least 2`);
+    throw new HeadstartError('NoData', `${nameOfInput(file)}: got ${samples.length} samples, want at least 2`);
   }
   return { samples, origins: command.origins ?? [Math.floor(last.timestamp) + stepSeconds], stepSeconds };
 }
@@ -128,8 +140,14 @@ async function queryTask(command: ForecastCommand, ports: ForecastPorts): Promis
   return { samples, origins, stepSeconds };
 }
 
-function render({ output, levels }: ForecastCommand, { stepSeconds }: Task, made: readonly BatchForecast[]): string {
-  return output === 'csv' ? renderCsv(levels, stepSeconds, made) : renderJson(levels, stepSeconds, made);
+interface Made {
+  readonly made: readonly BatchForecast[];
+  readonly explanation: Explanation | undefined;
+}
+
+function render({ output, levels }: ForecastCommand, { stepSeconds }: Task, { made, explanation }: Made): string {
+  if (output === 'csv') return renderCsv(levels, stepSeconds, made);
+  return renderJson(levels, stepSeconds, { made, explanation });
 }
 
 function renderCsv(levels: readonly number[], stepSeconds: number, made: readonly BatchForecast[]): string {
@@ -144,15 +162,16 @@ function renderCsv(levels: readonly number[], stepSeconds: number, made: readonl
   return `${lines.join('\n')}\n`;
 }
 
-function renderJson(levels: readonly number[], stepSeconds: number, made: readonly BatchForecast[]): string {
-  const forecasts = made.map(({ origin, model, candidates, quantiles }) => ({
-    origin,
+function renderJson(levels: readonly number[], stepSeconds: number, { made, explanation }: Made): string {
+  const forecasts = made.map((forecast) => ({
+    origin: forecast.origin,
     stepSeconds,
-    model,
-    candidates,
+    model: forecast.model,
+    candidates: forecast.candidates,
     quantiles: Object.fromEntries(
-      levels.map((level, index) => [columnName(level), Array.from(quantiles[index] ?? [], short)]),
+      levels.map((level, index) => [columnName(level), Array.from(forecast.quantiles[index] ?? [], short)]),
     ),
+    ...(explanation?.origin === forecast.origin ? { explanation } : {}),
   }));
   return `${JSON.stringify(forecasts, undefined, 2)}\n`;
 }
@@ -167,45 +186,7 @@ function short(value: number): number {
   return Number(value.toPrecision(9));
 }
 
-async function writeOut({ out }: ForecastCommand, io: ForecastIo, text: string): Promise<void> {
-  if (out === '-') {
-    io.stdout.write(text);
-    return;
-  }
-  try {
-    await writeFile(out, text);
-  } catch (error) {
-    throw new HeadstartError('Unavailable', '--out: writing failed', { cause: error });
-  }
-}
-
-async function readText(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    throw new HeadstartError('NotFound', '--input: reading failed', { cause: error });
-  }
-}
-
-async function readAll(stream: AsyncIterable<string | Uint8Array>): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = '';
-  for await (const chunk of stream) text += typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true });
-  return text + decoder.decode();
-}
-
-function reportRepairs({ missing, duplicates, unsorted }: ParsedSeries, name: string, io: ForecastIo): void {
-  const repairs = [
-    [missing, 'without a value taken as missing'],
-    [duplicates, 'replaced by a later row with the same timestamp'],
-    [unsorted, 'out of order, sorted'],
-  ] as const;
-  for (const [count, what] of repairs) {
-    if (count > 0) io.stderr.write(`headstart forecast: ${name}: ${count} ${count === 1 ? 'row' : 'rows'} ${what}\n`);
-  }
-}
-
-function reportRefusals(results: readonly (BatchForecast | BatchRefusal)[], io: ForecastIo): void {
+function reportRefusals(results: readonly (BatchForecast | BatchRefusal)[], io: SeriesIo): void {
   const refused = results.filter((result) => 'refusal' in result);
   for (const { origin, refusal } of refused.slice(0, mostNamed)) {
     const { have, need } = refusal;
@@ -214,22 +195,4 @@ function reportRefusals(results: readonly (BatchForecast | BatchRefusal)[], io: 
   if (refused.length > mostNamed) {
     io.stderr.write(`headstart forecast: ${refused.length - mostNamed} more origins without a forecast\n`);
   }
-}
-
-interface Progress {
-  report(done: number): void;
-  end(): void;
-}
-
-/** A line that counts, on a terminal only. */
-function createProgress({ stderr }: ForecastIo, total: number): Progress {
-  if (stderr.isTTY !== true || total < 2) return { report: () => undefined, end: () => undefined };
-  return {
-    report: (done) => {
-      stderr.write(`\rforecast ${done} of ${total}`);
-    },
-    end: () => {
-      stderr.write('\r\u001B[K');
-    },
-  };
 }

@@ -8,6 +8,7 @@ Usage: headstart COMMAND [flags]
 Commands:
   serve       run in a cluster: the external metrics API, the forecaster, or both
   forecast    forecast a series from a CSV file or from Prometheus, without a cluster
+  detect      score how unusual each sample of a series is, from a CSV file or from Prometheus
   doctor      look at a cluster, and say what keeps Headstart from working there
   version     print the version
 

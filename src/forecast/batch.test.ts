@@ -5,6 +5,7 @@ import { demandSeries, monday, samplesOf } from '../testing/demand.ts';
 import { coverage } from './accuracy.ts';
 import { forecastOrigins } from './batch.ts';
 import type { BatchForecast, BatchOptions, BatchRefusal } from './batch.ts';
+import type { FitContext, Model } from './model.ts';
 import { models } from './registry.ts';
 
 const day = 86_400;
@@ -91,5 +92,34 @@ describe('forecastOrigins', () => {
     const only = { ...options, models: [models['level-corrected']] };
     const [young] = [...forecastOrigins(samples, [monday + 12 * 3600], only)];
     expect(young).toMatchObject({ refusal: { have: '6h (level-corrected)', need: '24h' } });
+  });
+
+  test('lets models know what is known ahead: on the grid, and to the end of the last forecast', () => {
+    const contexts: FitContext[] = [];
+    const curious: Model = {
+      ...models.naive,
+      name: 'curious',
+      fit: (history, context) => {
+        contexts.push(context);
+        return models.naive.fit(history, context);
+      },
+    };
+    const origins = [monday + 10 * day, monday + 11 * day];
+    const events = [{ start: monday + 10 * day, end: monday + 12 * day, type: 'sale', magnitude: 2 }];
+    const holidays = new Set([20_000]);
+    forecasts(samples, origins, {
+      models: [curious],
+      holidays,
+      regressors: [{ kind: 'events', name: 'sale', events }],
+    });
+    expect(contexts.length).toBeGreaterThan(1);
+    for (const context of contexts) {
+      expect(context.holidays).toBe(holidays);
+      const [sale] = context.regressors ?? [];
+      const { startSeconds = 0, values = new Float64Array() } = sale?.series ?? {};
+      expect(startSeconds + values.length * 900).toBe(monday + 11 * day + 6 * 3600);
+      const begin = (monday + 10 * day - startSeconds) / 900;
+      expect([begin - 1, begin, -1].map((index) => values.at(index))).toEqual([0, 2, 2]);
+    }
   });
 });

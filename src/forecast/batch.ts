@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { resample, samplingStep } from '../series/resample.ts';
+import type { Grid } from '../series/resample.ts';
 import { at } from '../series/time-series.ts';
 import type { Sample, TimeSeries } from '../series/time-series.ts';
 import { fitForecaster } from './forecaster.ts';
 import type { Forecaster } from './forecaster.ts';
 import type { Candidate } from './learn.ts';
-import type { CannotFit, Model } from './model.ts';
+import type { CannotFit, KnownAhead, Model } from './model.ts';
 import { createOnlineLevels } from './online.ts';
 import type { OnlineLevels } from './online.ts';
+import { regressorsOn } from './regressors.ts';
+import type { RegressorSource } from './regressors.ts';
 
 const daySeconds = 86_400;
 
@@ -38,6 +41,10 @@ export interface BatchOptions {
   readonly models: readonly Model[];
   /** Default: what the models can use. */
   readonly historySeconds?: number;
+  /** Local days, as `localCalendar` counts them, that are holidays. */
+  readonly holidays?: ReadonlySet<number>;
+  /** What is known ahead of time: its whole course is known at every origin. */
+  readonly regressors?: readonly RegressorSource[];
 }
 
 /** A forecast made at `origin` from samples before it. */
@@ -74,6 +81,8 @@ export function* forecastOrigins(
 interface Walk {
   /** All points; a point at or after an origin is not looked at for it. */
   readonly series: TimeSeries;
+  /** On the grid of the series, and to the end of the last forecast. */
+  readonly known: KnownAhead;
   readonly online: OnlineLevels;
   forecaster?: Forecaster;
   /** Index of the first point that the models have not seen. */
@@ -102,16 +111,21 @@ function createWalk(samples: readonly Sample[], group: readonly number[], option
   // How far samples are apart is measured on what the first origin may know.
   const spacing = samplingStep(samples.filter(({ timestamp }) => timestamp < first)) ?? stepSeconds;
   const steps = Math.max(0, Math.ceil((first - oldest) / stepSeconds));
+  const startSeconds = first - steps * stepSeconds;
+  const holdSeconds = Math.min(spacing, longestHoldSeconds);
   return {
-    series: resample(samples, {
-      startSeconds: first - steps * stepSeconds,
-      endSeconds: last,
-      stepSeconds,
-      holdSeconds: Math.min(spacing, longestHoldSeconds),
-    }),
+    series: resample(samples, { startSeconds, endSeconds: last, stepSeconds, holdSeconds }),
+    known: knownAhead(options, { startSeconds, endSeconds: last + options.horizonSeconds, stepSeconds }),
     online: createOnline(options.levels, horizonStepsOf(options)),
     head: 0,
     fittedAt: Number.NEGATIVE_INFINITY,
+  };
+}
+
+function knownAhead({ holidays, regressors = [] }: BatchOptions, grid: Grid): KnownAhead {
+  return {
+    ...(holidays === undefined ? {} : { holidays }),
+    ...(regressors.length === 0 ? {} : { regressors: regressorsOn(grid, regressors) }),
   };
 }
 
@@ -154,6 +168,7 @@ function moveTo(walk: Walk, origin: number, options: BatchOptions): CannotFit | 
     timeZone: options.timeZone,
     models: options.models,
     target: { windowSteps: 0, lastPosition: horizonStepsOf(options) },
+    known: walk.known,
     ...(walk.inUse === undefined ? {} : { inUse: walk.inUse }),
   });
   if (fitted.kind === 'cannot-fit') {

@@ -2,7 +2,7 @@
 import { localCalendar } from '../series/calendar.ts';
 import { at } from '../series/time-series.ts';
 import type { TimeSeries } from '../series/time-series.ts';
-import type { CannotFit, FitContext, FittedModel, Model, TargetForecast } from './model.ts';
+import type { CannotFit, FitContext, FittedModel, KnownAhead, Model, TargetForecast } from './model.ts';
 
 const daySeconds = 86_400;
 
@@ -67,11 +67,7 @@ export interface Track {
  * Lets every model forecast from rolling origins over the last week (or half of a shorter history): each is fitted
  * before the first origin and then updated point by point.
  */
-export function runContest(
-  history: TimeSeries,
-  models: readonly Model[],
-  setup: { readonly target: Target; readonly timeZone: string },
-): Contest {
+export function runContest(history: TimeSeries, models: readonly Model[], setup: ContextSetup): Contest {
   const { target, timeZone } = setup;
   const start = firstOrigin(history, target);
   const every = originSpacing(history, start, target);
@@ -79,7 +75,7 @@ export function runContest(
   const indices: number[] = [];
   for (let index = start; index < history.values.length; index += every) indices.push(index);
   const known = { ...history, values: history.values.slice(0, start) };
-  const context = contextOf(history, { target, timeZone });
+  const context = contextOf(history, setup);
   const tracks: Track[] = [];
   const refusals: { name: string; refusal: CannotFit }[] = [];
   for (const model of models) {
@@ -121,14 +117,17 @@ export function observedMaximum(values: Float64Array, index: number, windowSteps
   return present >= leastPresent * (windowSteps + 1) ? windowMaximum(values, index, windowSteps) : Number.NaN;
 }
 
+interface ContextSetup {
+  readonly target: Target;
+  readonly timeZone: string;
+  readonly known?: KnownAhead;
+}
+
 /** What models may know to forecast a target. */
-export function contextOf(
-  { stepSeconds }: TimeSeries,
-  { target, timeZone }: { readonly target: Target; readonly timeZone: string },
-): FitContext {
+export function contextOf({ stepSeconds }: TimeSeries, { target, timeZone, known }: ContextSetup): FitContext {
   const { windowSteps, lastPosition } = target;
   const longest = Math.ceil(longestHorizonSeconds / stepSeconds);
-  return { timeZone, windowSteps, horizonSteps: Math.max(1, windowSteps, Math.min(lastPosition, longest)) };
+  return { ...known, timeZone, windowSteps, horizonSteps: Math.max(1, windowSteps, Math.min(lastPosition, longest)) };
 }
 
 /** Where judging begins: at half of the history, after a whole day where there is one, at most so long ago. */

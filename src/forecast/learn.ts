@@ -6,7 +6,7 @@ import { runContest } from './contest.ts';
 import type { Contest, Target } from './contest.ts';
 import { calibrate } from './intervals.ts';
 import type { CalibrationState } from './intervals.ts';
-import type { CannotFit, Model } from './model.ts';
+import type { CannotFit, KnownAhead, Model } from './model.ts';
 import { ensemble, ensembleMembers } from './models/ensemble.ts';
 import { naive } from './models/naive.ts';
 import { seasonalNaive } from './models/seasonal-naive.ts';
@@ -25,6 +25,7 @@ export interface LearnSetup {
   readonly target: Target;
   /** The model in use: another one must be clearly better to replace it. */
   readonly inUse?: string;
+  readonly known?: KnownAhead;
 }
 
 /** The models that took part, best first. */

@@ -15,6 +15,9 @@ export interface FitContext {
   readonly regressors?: readonly Regressor[];
 }
 
+/** What is known ahead of time besides the history. */
+export type KnownAhead = Pick<FitContext, 'holidays' | 'regressors'>;
+
 /** A quantity that is known for the past and for the time that is forecast, such as a price or an announced campaign. */
 export interface Regressor {
   readonly name: string;

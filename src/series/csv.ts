@@ -21,39 +21,55 @@ export interface ParsedSeries {
  * @throws HeadstartError InvalidInput with the row number (the header is row 1) and `where`, the name of the input
  */
 export function parseSeriesCsv(text: string, where: string): ParsedSeries {
-  const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/);
+  const rows = parseSeriesRows(text, where);
+  const samples = rows.filter(({ value }) => !Number.isNaN(value));
+  const missing = rows.length - samples.length;
+  const unsorted = rows.filter(({ timestamp }, index) => timestamp < (rows[index - 1]?.timestamp ?? timestamp)).length;
+  if (unsorted > 0) samples.sort((a, b) => a.timestamp - b.timestamp);
+  const distinct = samples.filter((sample, index) => sample.timestamp !== samples[index + 1]?.timestamp);
+  return { samples: distinct, missing, duplicates: samples.length - distinct.length, unsorted };
+}
+
+/**
+ * Reads `timestamp,value` rows, one sample for each that is not blank, in their order; NaN for a missing sample.
+ * @throws HeadstartError InvalidInput as above
+ */
+export function parseSeriesRows(text: string, where: string): Sample[] {
+  const lines = csvLines(text);
   const header = (lines[0] ?? '').trim();
   if (header.toLowerCase() !== 'timestamp,value') {
     throw invalidInput(`${where} row 1`, header, 'the header timestamp,value');
   }
   const samples: Sample[] = [];
-  let missing = 0;
-  let unsorted = 0;
-  let previous = Number.NEGATIVE_INFINITY;
   for (let index = 1; index < lines.length; index += 1) {
     const line = lines[index] ?? '';
-    if (line.trim() === '') continue;
-    const sample = parseRow(line, `${where} row ${index + 1}`);
-    if (sample.timestamp < previous) unsorted += 1;
-    previous = sample.timestamp;
-    if (Number.isNaN(sample.value)) missing += 1;
-    else samples.push(sample);
+    if (line.trim() !== '') samples.push(parseRow(line, `${where} row ${index + 1}`));
   }
-  if (unsorted > 0) samples.sort((a, b) => a.timestamp - b.timestamp);
-  const distinct = samples.filter((sample, index) => sample.timestamp !== samples[index + 1]?.timestamp);
-  return { samples: distinct, missing, duplicates: samples.length - distinct.length, unsorted };
+  return samples;
 }
 
 function parseRow(line: string, where: string): Sample {
   const cells = line.split(',');
   if (cells.length !== 2) throw invalidInput(where, line, 'two cells, timestamp,value');
   const timestamp = parseTimestamp((cells[0] ?? '').trim(), `${where}, timestamp`);
-  return { timestamp, value: parseValue((cells[1] ?? '').trim(), `${where}, value`) };
+  return { timestamp, value: parseCell((cells[1] ?? '').trim(), { where: `${where}, value` }) };
 }
 
-function parseValue(text: string, where: string): number {
+/** The lines of a file, whatever ends them. */
+export function csvLines(text: string): string[] {
+  return text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/);
+}
+
+/**
+ * The finite number in a cell; NaN for nothing or NaN.
+ * @throws HeadstartError InvalidInput, naming `where` and what nothing means
+ */
+export function parseCell(
+  text: string,
+  { where, missing = 'nothing for a missing sample' }: { readonly where: string; readonly missing?: string },
+): number {
   if (text === '' || text.toLowerCase() === 'nan') return Number.NaN;
   const value = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(text) ? Number(text) : Number.NaN;
-  if (!Number.isFinite(value)) throw invalidInput(where, text, 'a finite number, or nothing for a missing sample');
+  if (!Number.isFinite(value)) throw invalidInput(where, text, `a finite number, or ${missing}`);
   return value;
 }
