@@ -66,7 +66,7 @@ export function renderPart(run: Run): string {
   return `## Accuracy
 
 Written by \`npm run bench:accuracy\`; do not edit. On real series, beside the references of the field, with the tables of all
-series: [accuracy](benchmarks-accuracy.md).
+series: [accuracy](benchmarks-accuracy.md).${run.options === '' ? '' : ` Of a sample (\`${run.options}\`), not of all series.`}
 
 ${aimsTable(run)}`;
 }

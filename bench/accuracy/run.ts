@@ -70,6 +70,19 @@ function protocolsOf(text: string): ProtocolName[] {
   });
 }
 
+/** The options that make a run less than all; files are the reader's own affair. */
+function choiceText(): string {
+  const own = ['only', 'series', 'sample', 'model', 'origins'] as const;
+  const defaults: Readonly<Record<string, string>> = {
+    only: protocolNames.join(','),
+    origins: '400',
+    model: '',
+    series: '',
+  };
+  const named = own.filter((name) => flags[name] !== undefined && String(flags[name]) !== defaults[name]);
+  return [...named.map((name) => `--${name} ${String(flags[name])}`), ...(flags.each ? ['--each'] : [])].join(' ');
+}
+
 function known(): TaskResult[] {
   const { results } = flags;
   if (results === undefined || !existsSync(results)) return [];
@@ -100,7 +113,7 @@ const order = (task: Task): number =>
 const run = {
   results: results.sort((a, b) => order(a) - order(b)),
   date: new Date().toISOString().slice(0, 10),
-  options: out === wholePage && !chosen ? '' : process.argv.slice(2).join(' '),
+  options: choiceText(),
 };
 const page = render(run);
 if (out === '-') process.stdout.write(page);
