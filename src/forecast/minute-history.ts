@@ -29,6 +29,8 @@ export interface MinuteHistory {
   at(minute: number): number;
   /** The minutes from `from` to before `head`. */
   series(from: number): TimeSeries;
+  /** Forgets the minutes from `from` to before `to`; those after them stay. */
+  blank(from: number, to: number): void;
   /** Measures how far samples are apart, which decides how long a sample is held. */
   measureSpacing(): void;
 }
@@ -89,6 +91,12 @@ export function createMinuteHistory(wantedSeconds: number = mostMinutes * minute
       const start = Math.max(from, first);
       const values = Float64Array.from({ length: Math.max(0, head - start) }, (_, index) => read(start + index));
       return { startSeconds: start * minuteSeconds, stepSeconds: minuteSeconds, values };
+    },
+    blank: (from, to) => {
+      for (let minute = Math.max(from, first); minute < Math.min(to, head); minute += 1) {
+        ring[slot(minute)] = Number.NaN;
+        open.delete(minute);
+      }
     },
     measureSpacing: () => {
       hold = Math.min(longestHold, medianDistance(given, { first, head }));

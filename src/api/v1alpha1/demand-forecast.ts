@@ -33,6 +33,55 @@ const scaleTargetRef = Type.Object(
 /** Ready-made queries that `preset` may name; docs/reference/presets.md has them. */
 export const presetNames = ['cpu', 'memory', 'network', 'disk-io', 'ingress-nginx', 'istio', 'http'] as const;
 
+/** Application signals and resource use that `spec.signals` may name, and the ready-made queries of each. */
+export const signalPresets = {
+  latency: ['ingress-nginx-p95', 'ingress-nginx-p99', 'istio-p95', 'istio-p99', 'http-p95', 'http-p99'],
+  errorRate: ['ingress-nginx', 'istio', 'http'],
+  cpu: ['cpu'],
+  memory: ['memory'],
+  network: ['network'],
+  disk: ['disk-io'],
+} as const;
+export type SignalName = keyof typeof signalPresets;
+export const signalNames = Object.keys(signalPresets) as readonly SignalName[];
+
+function signal(name: SignalName, description: string) {
+  return Type.Optional(
+    Type.Object(
+      {
+        query: Type.Optional(
+          Type.String({ minLength: 1, maxLength: 4096, description: 'PromQL that gives one series.' }),
+        ),
+        preset: Type.Optional(
+          oneOf(signalPresets[name], { description: 'A ready-made query for the target, in place of query.' }),
+        ),
+        service: Type.Optional(
+          objectName('Service in front of the target, for presets of ingress-nginx; default its name.'),
+        ),
+      },
+      {
+        description,
+        ...cel({
+          rule: 'has(self.query) != has(self.preset)',
+          message: 'exactly one of query and preset must be given',
+        }),
+      },
+    ),
+  );
+}
+
+const signals = Type.Object(
+  {
+    latency: signal('latency', 'How long requests take, in seconds.'),
+    errorRate: signal('errorRate', 'Share of requests that fail, from 0 to 1.'),
+    cpu: signal('cpu', 'CPU in use, in cores.'),
+    memory: signal('memory', 'Memory in use, in bytes.'),
+    network: signal('network', 'Bytes received and sent, per second.'),
+    disk: signal('disk', 'Bytes read and written, per second.'),
+  },
+  { description: 'How the workload does; read from where source.prometheus reads, with the same rights.' },
+);
+
 const prometheus = Type.Object(
   {
     query: Type.Optional(
@@ -109,6 +158,7 @@ const spec = Type.Object(
   {
     scaleTargetRef,
     source,
+    signals: Type.Optional(signals),
     capacityPerReplica: positiveQuantity(
       'capacityPerReplica',
       'Demand that one ready replica carries, in the unit of the query.',
@@ -180,11 +230,18 @@ const spec = Type.Object(
   },
   {
     description: 'What is to be forecast, and how.',
-    ...cel({
-      rule: "self.mode != 'Auto' || (has(self.gate) && self.gate.override)",
-      message: 'mode Auto needs gate.override: true; the gate that proves the gain first is not available yet',
-      fieldPath: '.mode',
-    }),
+    ...cel(
+      {
+        rule: 'has(self.source.prometheus) || !has(self.signals)',
+        message: 'signals need source.prometheus: they are read from there',
+        fieldPath: '.signals',
+      },
+      {
+        rule: "self.mode != 'Auto' || (has(self.gate) && self.gate.override)",
+        message: 'mode Auto needs gate.override: true; the gate that proves the gain first is not available yet',
+        fieldPath: '.mode',
+      },
+    ),
   },
 );
 
@@ -280,6 +337,35 @@ const status = Type.Object(
           readyAt: optional(time('When there will be enough, if nothing is missing.')),
         },
         { description: 'History that there is and that forecasting needs.' },
+      ),
+    ),
+    signals: optional(
+      listMap(
+        Type.Object({
+          name: oneOf(Object.keys(signalPresets) as SignalName[], { description: 'The signal.' }),
+          value: Type.String({ maxLength: 24, description: 'Its last value.' }),
+          time: time('When it was observed.'),
+          normalLow: optional(Type.String({ maxLength: 24, description: 'Where it usually is, of the last day.' })),
+          normalHigh: optional(Type.String({ maxLength: 24, description: 'Where it usually is, of the last day.' })),
+        }),
+        ['name'],
+        {
+          maxItems: signalNames.length,
+          description: 'The signals; written down when they leave their normal range, or return.',
+        },
+      ),
+    ),
+    exclusions: optional(
+      Type.Array(
+        Type.Object({
+          startTime: time('The first minute.'),
+          endTime: optional(time('The minute after the last; while it goes on there is none.')),
+        }),
+        {
+          maxItems: 20,
+          'x-kubernetes-list-type': 'atomic',
+          description: 'Times of trouble that nothing is learnt from, oldest first.',
+        },
       ),
     ),
     conditions: optional(

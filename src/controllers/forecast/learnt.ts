@@ -11,8 +11,12 @@ import { objectKey } from '../../kube/store.ts';
 import { isTimeZone } from '../../series/calendar.ts';
 import { targetKey } from './decide.ts';
 import { demandKey } from './demand-source.ts';
+import type { KnownSoFar } from './gather.ts';
+import { createIncidentWatch } from './incident-watch.ts';
+import type { IncidentWatch } from './incident-watch.ts';
 import type { DemandRead, HistoryPlan } from './read-demand.ts';
-import type { Outlook } from './snapshot.ts';
+import type { SignalRead } from './read-signals.ts';
+import type { Incident, Outlook, SignalView } from './snapshot.ts';
 
 /** A forecast from a last sample that is older than this would be made of air. */
 const maxSampleAgeSeconds = 300;
@@ -36,6 +40,9 @@ export interface Learnt {
   wrote(forecast: DemandForecast): void;
   /** Whether demand has moved as an average per pod does. */
   perPod(): PerPodVerdict;
+  readonly signalTime: KnownSoFar['signalTime'];
+  signals(now: number): readonly SignalView[];
+  incident(): Incident;
   /** When the explaining part of status was last written, in epoch seconds; undefined before the first time. */
   explainedAt(): number | undefined;
   explained(now: number): void;
@@ -45,6 +52,8 @@ export interface Learnt {
 type Absorbed = DemandRead & {
   readonly pods: readonly PodStart[] | undefined;
   readonly readyReplicas: number | undefined;
+  readonly wantedReplicas: number | undefined;
+  readonly signals: readonly SignalRead[];
 };
 
 /** Everything that is learnt, by the uid of the DemandForecast; for the life of the process. */
@@ -57,11 +66,12 @@ export interface Registry {
 export function createRegistry(): Registry {
   const entries = new Map<string, { readonly uid: string; readonly learnt: Learnt }>();
   return {
-    get: ({ metadata }) => {
+    get: (forecast) => {
+      const { metadata } = forecast;
       const key = objectKey(metadata.namespace, metadata.name);
       const entry = entries.get(key);
       if (entry?.uid === metadata.uid) return entry.learnt;
-      const learnt = createLearnt();
+      const learnt = createLearnt(forecast);
       entries.set(key, { uid: metadata.uid, learnt });
       return learnt;
     },
@@ -80,7 +90,7 @@ interface Engine {
   readonly readUntil: number | undefined;
 }
 
-function createLearnt(): Learnt {
+function createLearnt(first: DemandForecast): Learnt {
   let engine: Engine | undefined;
   let leads = { target: '', record: noLeads };
   let writtenDemand: string | undefined;
@@ -88,6 +98,13 @@ function createLearnt(): Learnt {
   let plannedSeconds = Number.NaN;
   let explainedSeconds: number | undefined;
   let seen = { of: '', record: noReplicas };
+  let watch = { of: demandKey(first), incidents: createIncidentWatch(first) };
+  const watchOf = (forecast: DemandForecast): IncidentWatch => {
+    const of = demandKey(forecast);
+    // Another demand has had no incidents yet.
+    if (watch.of !== of) watch = { of, incidents: createIncidentWatch({ ...forecast, status: {} }) };
+    return watch.incidents;
+  };
   const leadOf = ({ spec }: DemandForecast): Lead =>
     estimateLead(leads.record, spec.lead === 'auto' ? undefined : parseDurationSeconds(spec.lead, 'spec.lead'));
   return {
@@ -108,20 +125,32 @@ function createLearnt(): Learnt {
       if (leads.target !== target) leads = { target, record: noLeads };
       if (pods !== undefined) leads = { target, record: recordPods(leads.record, pods) };
       engine = nextEngine(engine, forecast, { readUntil, leadSeconds: leadOf(forecast).p90Seconds });
-      if (readUntil !== undefined) engine?.forecaster.observe(samples);
+      const incidents = watchOf(forecast);
+      const begun = incidents.look(forecast, read, now);
+      if (begun !== undefined) engine?.forecaster.exclude(begun.fromSeconds, now + 1);
+      if (readUntil === undefined) return;
+      engine?.forecaster.observe(samples.filter(({ timestamp }) => !incidents.isExcluded(timestamp)));
     },
     lead: leadOf,
     outlook: (forecast, now) => {
       const { p90Seconds, source } = leadOf(forecast);
       const wavers = source === 'Measured' && Math.abs(p90Seconds - plannedSeconds) < leadToleranceSeconds;
       if (!wavers) plannedSeconds = p90Seconds;
-      return outlook(forecast, { engine, leadSeconds: plannedSeconds, now });
+      const incidents = watchOf(forecast);
+      const held = incidents.held(now);
+      if (held !== undefined) return held;
+      const issued = outlook(forecast, { engine, leadSeconds: plannedSeconds, now });
+      if (issued.kind === 'issued') incidents.remember(issued);
+      return issued;
     },
     history: (now) => engine?.forecaster.history(now),
     wrote: (forecast) => {
       writtenDemand = demandKey(forecast);
     },
     perPod: () => judgePerPod(seen.record),
+    signalTime: (name, query) => watch.incidents.signalTime(name, query),
+    signals: (now) => watch.incidents.signals(now),
+    incident: () => watch.incidents.incident(),
     explainedAt: () => explainedSeconds,
     explained: (now) => {
       explainedSeconds = now;
