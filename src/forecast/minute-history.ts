@@ -80,11 +80,7 @@ export function createMinuteHistory(wantedSeconds: number = mostMinutes * minute
     return Number.NaN;
   };
   return {
-    put: (samples) => {
-      let late = 0;
-      for (const [minute, group] of groupByMinute(samples)) if (fill(minute, group)) late += 1;
-      return late;
-    },
+    put: (samples) => groupByMinute(samples).filter(([minute, group]) => fill(minute, group)).length,
     range: () => (head === Number.NEGATIVE_INFINITY ? undefined : { first, head }),
     at: read,
     series: (from) => {
@@ -92,16 +88,24 @@ export function createMinuteHistory(wantedSeconds: number = mostMinutes * minute
       const values = Float64Array.from({ length: Math.max(0, head - start) }, (_, index) => read(start + index));
       return { startSeconds: start * minuteSeconds, stepSeconds: minuteSeconds, values };
     },
-    blank: (from, to) => {
-      for (let minute = Math.max(from, first); minute < Math.min(to, head); minute += 1) {
-        ring[slot(minute)] = Number.NaN;
-        open.delete(minute);
-      }
-    },
+    blank: (from, to) => forget({ ring, open, slot }, Math.max(from, first), Math.min(to, head)),
     measureSpacing: () => {
       hold = Math.min(longestHold, medianDistance(given, { first, head }));
     },
   };
+}
+
+interface Minutes {
+  readonly ring: Float64Array;
+  readonly open: Map<number, unknown>;
+  readonly slot: (minute: number) => number;
+}
+
+function forget({ ring, open, slot }: Minutes, from: number, to: number): void {
+  for (let minute = from; minute < to; minute += 1) {
+    ring[slot(minute)] = Number.NaN;
+    open.delete(minute);
+  }
 }
 
 function keptMinutesOf(wantedSeconds: number): number {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { DemandForecast, SignalName } from '../../api/v1alpha1/demand-forecast.ts';
+import type { DemandForecast } from '../../api/v1alpha1/demand-forecast.ts';
+import type { SignalName } from '../../api/v1alpha1/forecast-signals.ts';
 import type { Clock } from '../../base/clock.ts';
 import { parseDurationSeconds } from '../../base/duration.ts';
 import { errorMessage, HeadstartError } from '../../base/errors.ts';
@@ -71,11 +72,7 @@ const maxPods = 500;
  * Reads everything that a decision needs. What cannot be read is part of the answer.
  * @throws only what no condition has a word for
  */
-export async function gather(
-  context: GatherContext,
-  forecast: DemandForecast,
-  known: KnownSoFar,
-): Promise<Gathered> {
+export async function gather(context: GatherContext, forecast: DemandForecast, known: KnownSoFar): Promise<Gathered> {
   const { signal } = known;
   const { namespace } = forecast.metadata;
   const reading = readTarget(context, forecast, signal);

@@ -8,7 +8,7 @@ import { at } from '../../series/time-series.ts';
 import type { Sample } from '../../series/time-series.ts';
 import { createSignalWatch } from './signal-watch.ts';
 import type { SignalRead } from './read-signals.ts';
-import type { DemandReading, Exclusion, Incident, SignalView } from './snapshot.ts';
+import type { DemandReading, Exclusion, Incident, Outlook, SignalView } from './snapshot.ts';
 
 /** What one look at a forecast read. */
 export interface IncidentLook {
@@ -26,9 +26,8 @@ export interface IncidentWatch {
   look(forecast: DemandForecast, look: IncidentLook, now: number): Exclusion | undefined;
   /** Whether nothing is to be learnt from this time. */
   isExcluded(timestamp: number): boolean;
-  /** Remembers what was issued; knows what to publish in its place while demand is not trusted. */
-  remember(issued: Issued): void;
-  held(now: number): Issued | undefined;
+  /** What is issued; while demand is not trusted the forecast of before in its place. */
+  inPlaceOf(now: number, issue: () => Outlook): Outlook;
   incident(): Incident;
   signals(now: number): readonly SignalView[];
   signalTime: ReturnType<typeof createSignalWatch>['timeOf'];
@@ -61,7 +60,8 @@ export function createIncidentWatch({ status }: DemandForecast): IncidentWatch {
     exclusions.some(({ fromSeconds, toSeconds }) => timestamp >= fromSeconds && timestamp < toSeconds);
   const close = (now: number): void => {
     const last = exclusions.at(-1);
-    if (last?.toSeconds === Number.POSITIVE_INFINITY) exclusions.splice(-1, 1, { ...last, toSeconds: minuteAfter(now) });
+    if (last?.toSeconds === Number.POSITIVE_INFINITY)
+      exclusions.splice(-1, 1, { ...last, toSeconds: minuteAfter(now) });
   };
   return {
     look: (forecast, look, now) => {
@@ -90,19 +90,23 @@ export function createIncidentWatch({ status }: DemandForecast): IncidentWatch {
       return exclusion;
     },
     isExcluded,
-    remember: (issued) => {
-      const last = curves.at(-1);
-      if (last !== undefined && Math.abs(issued.issuedAt - last.issuedAt) < curveSpacingSeconds) return;
-      curves = [...curves, issued].slice(-keptCurves);
-    },
-    held: (now) => {
+    inPlaceOf: (now, issue) => {
       const curve = usual?.curve;
-      return state.kind === 'holding' && curve !== undefined ? reissue(curve, now) : undefined;
+      if (state.kind === 'holding' && curve !== undefined) return reissue(curve, now);
+      const issued = issue();
+      if (issued.kind === 'issued') curves = remember(curves, issued);
+      return issued;
     },
     incident: () => ({ guard: state, exclusions: [...exclusions] }),
     signals: signals.views,
     signalTime: signals.timeOf,
   };
+}
+
+function remember(curves: readonly Issued[], issued: Issued): readonly Issued[] {
+  const last = curves.at(-1);
+  const isSoon = last !== undefined && Math.abs(issued.issuedAt - last.issuedAt) < curveSpacingSeconds;
+  return isSoon ? curves : [...curves, issued].slice(-keptCurves);
 }
 
 /** Those of a process before; one that was open then is over by now, or found anew. */

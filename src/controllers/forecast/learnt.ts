@@ -98,13 +98,7 @@ function createLearnt(first: DemandForecast): Learnt {
   let plannedSeconds = Number.NaN;
   let explainedSeconds: number | undefined;
   let seen = { of: '', record: noReplicas };
-  let watch = { of: demandKey(first), incidents: createIncidentWatch(first) };
-  const watchOf = (forecast: DemandForecast): IncidentWatch => {
-    const of = demandKey(forecast);
-    // Another demand has had no incidents yet.
-    if (watch.of !== of) watch = { of, incidents: createIncidentWatch({ ...forecast, status: {} }) };
-    return watch.incidents;
-  };
+  const watch = createWatches(first);
   const leadOf = ({ spec }: DemandForecast): Lead =>
     estimateLead(leads.record, spec.lead === 'auto' ? undefined : parseDurationSeconds(spec.lead, 'spec.lead'));
   return {
@@ -125,7 +119,7 @@ function createLearnt(first: DemandForecast): Learnt {
       if (leads.target !== target) leads = { target, record: noLeads };
       if (pods !== undefined) leads = { target, record: recordPods(leads.record, pods) };
       engine = nextEngine(engine, forecast, { readUntil, leadSeconds: leadOf(forecast).p90Seconds });
-      const incidents = watchOf(forecast);
+      const incidents = watch.of(forecast);
       const begun = incidents.look(forecast, read, now);
       if (begun !== undefined) engine?.forecaster.exclude(begun.fromSeconds, now + 1);
       if (readUntil === undefined) return;
@@ -136,25 +130,34 @@ function createLearnt(first: DemandForecast): Learnt {
       const { p90Seconds, source } = leadOf(forecast);
       const wavers = source === 'Measured' && Math.abs(p90Seconds - plannedSeconds) < leadToleranceSeconds;
       if (!wavers) plannedSeconds = p90Seconds;
-      const incidents = watchOf(forecast);
-      const held = incidents.held(now);
-      if (held !== undefined) return held;
-      const issued = outlook(forecast, { engine, leadSeconds: plannedSeconds, now });
-      if (issued.kind === 'issued') incidents.remember(issued);
-      return issued;
+      return watch.of(forecast).inPlaceOf(now, () => outlook(forecast, { engine, leadSeconds: plannedSeconds, now }));
     },
     history: (now) => engine?.forecaster.history(now),
     wrote: (forecast) => {
       writtenDemand = demandKey(forecast);
     },
     perPod: () => judgePerPod(seen.record),
-    signalTime: (name, query) => watch.incidents.signalTime(name, query),
-    signals: (now) => watch.incidents.signals(now),
-    incident: () => watch.incidents.incident(),
+    signalTime: (name, query) => watch.current().signalTime(name, query),
+    signals: (now) => watch.current().signals(now),
+    incident: () => watch.current().incident(),
     explainedAt: () => explainedSeconds,
     explained: (now) => {
       explainedSeconds = now;
     },
+  };
+}
+
+/** The watch of the demand that spec names; another demand has had no incidents yet. */
+function createWatches(first: DemandForecast) {
+  let demand = demandKey(first);
+  let watch = createIncidentWatch(first);
+  return {
+    of: (forecast: DemandForecast): IncidentWatch => {
+      if (demandKey(forecast) !== demand) watch = createIncidentWatch({ ...forecast, status: {} });
+      demand = demandKey(forecast);
+      return watch;
+    },
+    current: (): IncidentWatch => watch,
   };
 }
 

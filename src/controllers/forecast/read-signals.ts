@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { SignalName } from '../../api/v1alpha1/demand-forecast.ts';
+import type { SignalName } from '../../api/v1alpha1/forecast-signals.ts';
 import { errorMessage, HeadstartError } from '../../base/errors.ts';
 import type { Sample } from '../../series/time-series.ts';
 import type { MetricSource } from '../../sources/metrics/metric-source.ts';

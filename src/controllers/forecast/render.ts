@@ -43,10 +43,7 @@ export function renderLead({
 }
 
 /** The signals that have a value, and the times of trouble. */
-export function renderIncidents({
-  signals,
-  incident,
-}: Snapshot): Pick<DemandForecastStatus, 'signals' | 'exclusions'> {
+export function renderIncidents({ signals, incident }: Snapshot): Pick<DemandForecastStatus, 'signals' | 'exclusions'> {
   const shown = signals.flatMap(({ name, newest, range }) => {
     if (newest === undefined) return [];
     const normal = range && { normalLow: short(Math.max(0, range.low)), normalHigh: short(range.high) };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { SignalName } from '../../api/v1alpha1/demand-forecast.ts';
+import type { SignalName } from '../../api/v1alpha1/forecast-signals.ts';
 import { createMinuteHistory } from '../../forecast/minute-history.ts';
 import type { MinuteHistory } from '../../forecast/minute-history.ts';
 import { normalRange } from '../../forecast/normal-range.ts';

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Reason } from '../../api/reasons.ts';
-import type { DemandForecast, SignalName } from '../../api/v1alpha1/demand-forecast.ts';
+import type { DemandForecast } from '../../api/v1alpha1/demand-forecast.ts';
+import type { SignalName } from '../../api/v1alpha1/forecast-signals.ts';
 import type { HorizontalPodAutoscaler } from '../../capacity/hpa.ts';
 import type { Lead } from '../../capacity/lead.ts';
 import type { PerPodVerdict } from '../../capacity/per-pod.ts';

@@ -37,7 +37,16 @@ export function mustWriteSlow(
 }
 
 /** The slow part without the numbers that waver. */
-function steady({ conditions = [], signals = [], exclusions, model, accuracy, history, lead, hpa }: SlowStatus): unknown {
+function steady({
+  conditions = [],
+  signals = [],
+  exclusions,
+  model,
+  accuracy,
+  history,
+  lead,
+  hpa,
+}: SlowStatus): unknown {
   return {
     hpa,
     signals: signals.map(({ name, value, normalLow, normalHigh }) => ({

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { DemandForecastSpec, SignalName } from '../../api/v1alpha1/demand-forecast.ts';
 import { firstOf, podsOf, presetQuery, sumOfRate, window } from './presets.ts';
 import type { Preset, PresetTarget } from './presets.ts';
 
-type Signals = NonNullable<DemandForecastSpec['signals']>;
+/** What there are signals of. */
+type SignalName = 'latency' | 'errorRate' | 'cpu' | 'memory' | 'network' | 'disk';
 
 /** What a DemandForecast says of one signal. */
 interface SignalChoice {
@@ -50,7 +50,7 @@ const signalPresets: { readonly [S in SignalName]: Readonly<Record<string, Prese
  * @param target whose signals they are; the Service is the target's name where a signal names none
  */
 export function signalQueries(
-  signals: Signals,
+  signals: Readonly<Partial<Record<SignalName, SignalChoice>>>,
   target: Omit<PresetTarget, 'service'>,
 ): { readonly name: SignalName; readonly query: string | undefined }[] {
   return Object.entries<SignalChoice | undefined>(signals).flatMap(([key, choice]) => {
