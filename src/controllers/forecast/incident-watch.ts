@@ -158,8 +158,8 @@ function medianAt(curve: Issued | undefined, now: number): number {
 /** The first of the low minutes that lead up to now; where there are no samples, the minute after the last. */
 function fallBegan(recent: readonly Sample[], usual: number, now: number): number {
   const last = recent.findLast(({ value, timestamp }) => value >= usual && timestamp <= now);
-  const fromSeconds = Math.max(last === undefined ? 0 : last.timestamp + 1, now - longestFallSeconds);
-  return Math.floor(fromSeconds / minuteSeconds) * minuteSeconds;
+  const afterLast = last === undefined ? 0 : minuteAfter(last.timestamp);
+  return Math.max(afterLast, minuteAfter(now - longestFallSeconds));
 }
 
 function minuteAfter(now: number): number {
