@@ -52,6 +52,8 @@ export interface Stage {
   setDemand(app: string, demand: Demand): void;
   /** What the exporter says of a pod from now on, as `pod_network_percent{pod}`. */
   setNetwork(pod: string, percent: number): void;
+  /** What the exporter says of an app from now on, as `http_error_share{app}`. */
+  setErrors(app: string, share: number): void;
   /** Applies manifests/examples/<name>, each object changed by `edit` first. */
   applyExample(name: string, edit?: (object: ExampleObject) => void): Promise<void>;
   apply(object: unknown): Promise<CommandResult>;
@@ -106,8 +108,8 @@ export async function setStage(options: StageOptions): Promise<Stage> {
       ...installation,
     });
     undo.push(headstart.stop);
-    const { set: setDemand, setNetwork } = counters;
-    return { controlPlane, prometheus, headstart, setDemand, setNetwork, stop, ...actions(controlPlane) };
+    const { set: setDemand, setNetwork, setErrors } = counters;
+    return { controlPlane, prometheus, headstart, setDemand, setNetwork, setErrors, stop, ...actions(controlPlane) };
   } catch (error) {
     await stop();
     throw error;
@@ -186,6 +188,7 @@ function itemValue(text: string): number {
 interface Counters {
   set(app: string, demand: Demand): void;
   setNetwork(pod: string, percent: number): void;
+  setErrors(app: string, share: number): void;
   text(): string;
 }
 
@@ -194,6 +197,7 @@ function createCounters(initial: Readonly<Record<string, Demand>>, start: number
   const demand = new Map(Object.entries(initial));
   const totals = new Map([...demand.keys()].map((app) => [app, 1e9]));
   const network = new Map<string, number>();
+  const errors = new Map<string, number>();
   let position = start;
   const advance = (): void => {
     const now = Date.now() / 1000;
@@ -209,13 +213,15 @@ function createCounters(initial: Readonly<Record<string, Demand>>, start: number
       demand.set(app, at);
     },
     setNetwork: (pod, percent) => void network.set(pod, percent),
+    setErrors: (app, share) => void errors.set(app, share),
     text: () => {
       advance();
       // With the time that it is for: on a busy machine a scrape is answered late, and rates would be off.
       const at = Math.round(position * 1000);
       const lines = [...totals].map(([app, total]) => `http_requests_total{app="${app}"} ${total} ${at}`);
       const gauges = [...network].map(([pod, percent]) => `pod_network_percent{pod="${pod}"} ${percent}\n`);
-      return `# TYPE http_requests_total counter\n${lines.join('\n')}\n${gauges.join('')}`;
+      const shares = [...errors].map(([app, share]) => `http_error_share{app="${app}"} ${share}\n`);
+      return `# TYPE http_requests_total counter\n${lines.join('\n')}\n${gauges.join('')}${shares.join('')}`;
     },
   };
 }

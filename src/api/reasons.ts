@@ -31,6 +31,10 @@ export const reasons = {
     'QueryNotAllowed',
     'PerPodAverage',
   ],
+  /** Are the signals that are named there? */
+  SignalsObserved: ['AllObserved', 'NoneNamed', 'SignalMissing'],
+  /** Is what is observed believed? */
+  DemandTrusted: ['NoIncident', 'OutageGuard', 'OutageGuardGaveUp'],
   /** Can demand be forecast at all? */
   Forecastable: ['ModelFitted', 'TooLittleHistory', 'CannotFit', 'NoSkill', 'NoHistory', 'InvalidTimeZone'],
   /** Do the forecasts that came due meet their quantile? */
@@ -47,6 +51,8 @@ export const conditionQuestions: Readonly<Record<ConditionType, string>> = {
   TargetReady: 'Is the target there, and is this the only forecast for it?',
   HPAReady: 'Does an HPA read the metric, in a way that works?',
   Observed: 'Does the source answer with one usable number?',
+  SignalsObserved: 'Are the signals there that `spec.signals` names?',
+  DemandTrusted: 'Is observed demand believed, or held to be an outage?',
   Forecastable: 'Can demand be forecast at all?',
   Calibrated: 'Do the forecasts that came due meet their quantile?',
   Publishing: 'What does `predicted_demand` say now?',

@@ -433,6 +433,16 @@ describe('forecasts', () => {
       finds: 'forecast Observed',
       says: /Observed of web: SeveralSeries: as it stood/,
     },
+    {
+      name: 'a signal that cannot be read',
+      change: failing('SignalsObserved', 'SignalMissing'),
+      finds: 'forecast SignalsObserved',
+    },
+    {
+      name: 'demand that is held to be an outage',
+      change: failing('DemandTrusted', 'OutageGuard'),
+      finds: 'forecast DemandTrusted',
+    },
     { name: 'no model yet', change: failing('Forecastable', 'TooLittleHistory'), finds: 'forecast Forecastable' },
     {
       name: 'quantiles that are off',

@@ -70,6 +70,8 @@ export const checks = {
     reasons: {
       Healthy: 'ok',
       NoForecasts: 'ok',
+      SignalsObserved: 'warning',
+      DemandTrusted: 'warning',
       Forecastable: 'warning',
       Calibrated: 'warning',
       TargetReady: 'error',

@@ -52,6 +52,8 @@ export interface Issued {
 export interface TargetForecaster {
   /** Takes samples in any order; repeated ones and gaps do no harm. Those older than the history are not kept. */
   observe(samples: readonly Sample[]): void;
+  /** Forgets what was observed from then to before then (epoch seconds); models that have seen it are fitted anew. */
+  exclude(fromSeconds: number, toSeconds: number): void;
   setOptions(patch: { leadSeconds?: number; quantile?: number }): void;
   history(nowSeconds: number): HistoryState;
   /**
@@ -118,6 +120,10 @@ function createEngine(state: State): TargetForecaster {
   return {
     observe: (samples) => {
       state.late += state.history.put(samples);
+    },
+    exclude: (fromSeconds, toSeconds) => {
+      state.history.blank(Math.floor(fromSeconds / minuteSeconds), Math.ceil(toSeconds / minuteSeconds));
+      state.late = lateMinutes;
     },
     setOptions: (patch) => {
       const next = { ...state.options, ...patch };

@@ -29,6 +29,8 @@ export interface MinuteHistory {
   at(minute: number): number;
   /** The minutes from `from` to before `head`. */
   series(from: number): TimeSeries;
+  /** Forgets the minutes from `from` to before `to`; those after them stay. */
+  blank(from: number, to: number): void;
   /** Measures how far samples are apart, which decides how long a sample is held. */
   measureSpacing(): void;
   /** A copy of all that is known. */
@@ -100,6 +102,7 @@ export function createMinuteHistory(
       const values = Float64Array.from({ length: Math.max(0, head - start) }, (_, index) => read(start + index));
       return { startSeconds: start * minuteSeconds, stepSeconds: minuteSeconds, values };
     },
+    blank: (from, to) => forget({ ring, open, slot }, Math.max(from, first), Math.min(to, head)),
     measureSpacing: () => {
       hold = Math.min(longestHold, medianDistance(given, { first, head }));
     },
@@ -147,6 +150,19 @@ function samplesOf(open: Float64Array): Sample[] {
     timestamp: at(open, 2 * index),
     value: at(open, 2 * index + 1),
   }));
+}
+
+interface Minutes {
+  readonly ring: Float64Array;
+  readonly open: Map<number, unknown>;
+  readonly slot: (minute: number) => number;
+}
+
+function forget({ ring, open, slot }: Minutes, from: number, to: number): void {
+  for (let minute = from; minute < to; minute += 1) {
+    ring[slot(minute)] = Number.NaN;
+    open.delete(minute);
+  }
 }
 
 function keptMinutesOf(wantedSeconds: number): number {

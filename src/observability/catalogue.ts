@@ -318,6 +318,13 @@ export const catalogue = {
     labels: { ...perForecast, quantile: '`0.5`, `0.9`' },
     role: 'leader',
   },
+  outageGuard: {
+    name: 'headstart_demandforecast_outage_guard_active',
+    type: 'gauge',
+    help: '1 while observed demand is held to be an outage, and the forecast of before is published.',
+    labels: perForecast,
+    role: 'leader',
+  },
 } as const satisfies Record<string, MetricDefinition>;
 
 export type MetricKey = keyof typeof catalogue;

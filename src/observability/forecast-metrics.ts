@@ -36,6 +36,10 @@ const reads = {
     { labels: { quantile: '0.5' }, value: duration(status?.lead?.p50) },
     { labels: { quantile: '0.9' }, value: duration(status?.lead?.p90) },
   ],
+  outageGuard: ({ status }) => {
+    const trusted = status?.conditions?.find(({ type }) => type === 'DemandTrusted');
+    return [{ value: trusted && (trusted.reason === 'OutageGuard' ? 1 : 0) }];
+  },
 } satisfies Partial<Record<MetricKey, Read>>;
 
 /**

@@ -25,7 +25,7 @@ const status: DemandForecastStatus = {
   lead: { p50: '1m', p90: '90s', samples: 12, source: 'Measured' },
   accuracy: { coverage: '0.71', pinballSkill: '-0.2', bias: '-1.5', scores: 600 },
   model: { name: 'seasonal-profile', since: '2026-09-01T00:00:00Z', candidates: [] },
-  conditions: [condition('Publishing', 'True', 'Forecast')],
+  conditions: [condition('Publishing', 'True', 'Forecast'), condition('DemandTrusted', 'False', 'OutageGuard')],
 };
 
 const quota = {
@@ -145,6 +145,7 @@ const moves: Record<MetricKey, readonly [move: (metrics: Metrics) => void, says:
   bias: [() => undefined, `headstart_demandforecast_bias${forecast} -1.5`],
   scores: [() => undefined, `headstart_demandforecast_scores${forecast} 600`],
   lead: [() => undefined, `headstart_demandforecast_lead_seconds${withLabels('quantile="0.9"')} 90`],
+  outageGuard: [() => undefined, `headstart_demandforecast_outage_guard_active${forecast} 1`],
 };
 
 describe('every metric', () => {
@@ -209,14 +210,14 @@ test('a ClonePool has its numbers from the first moment, and takes them with it'
   expect(await registry.metrics()).not.toContain('namespace="shop"');
 });
 
-test('each DemandForecast has a bounded number of series: those of its conditions and twelve', async () => {
+test('each DemandForecast has a bounded number of series: those of its conditions and thirteen', async () => {
   const types = Object.keys(reasons).length;
   const conditions = Object.entries(reasons).map(([type, [reason]]) =>
     condition(type as 'Publishing', 'True', reason as 'Forecast'),
   );
   const { registry } = setUp(() => [demandForecast({ status: { ...status, conditions } })]);
   const own = (await registry.metrics()).split('\n').filter((line) => line.includes('name="web"'));
-  expect(own).toHaveLength(types + 12);
+  expect(own).toHaveLength(types + 13);
 });
 
 test.each<[string, DemandForecastStatus | undefined]>([

@@ -5,6 +5,7 @@ import type { Condition } from '../conditions.ts';
 import { demandForecasts } from '../labels.ts';
 import { conditionSchema } from './object.ts';
 import type { ObjectMetadata } from './object.ts';
+import { signalStatus, signals } from './forecast-signals.ts';
 import {
   cel,
   durationBetween,
@@ -117,6 +118,7 @@ const spec = Type.Object(
   {
     scaleTargetRef,
     source,
+    signals: Type.Optional(signals),
     capacityPerReplica: positiveQuantity(
       'capacityPerReplica',
       'Demand that one ready replica carries, in the unit of the query.',
@@ -188,11 +190,18 @@ const spec = Type.Object(
   },
   {
     description: 'What is to be forecast, and how.',
-    ...cel({
-      rule: "self.mode != 'Auto' || (has(self.gate) && self.gate.override)",
-      message: 'mode Auto needs gate.override: true; the gate that proves the gain first is not available yet',
-      fieldPath: '.mode',
-    }),
+    ...cel(
+      {
+        rule: 'has(self.source.prometheus) || !has(self.signals)',
+        message: 'signals need source.prometheus: they are read from there',
+        fieldPath: '.signals',
+      },
+      {
+        rule: "self.mode != 'Auto' || (has(self.gate) && self.gate.override)",
+        message: 'mode Auto needs gate.override: true; the gate that proves the gain first is not available yet',
+        fieldPath: '.mode',
+      },
+    ),
   },
 );
 
@@ -288,6 +297,20 @@ const status = Type.Object(
           readyAt: optional(time('When there will be enough, if nothing is missing.')),
         },
         { description: 'History that there is and that forecasting needs.' },
+      ),
+    ),
+    signals: optional(signalStatus),
+    exclusions: optional(
+      Type.Array(
+        Type.Object({
+          startTime: time('The first minute.'),
+          endTime: optional(time('The minute after the last; while it goes on there is none.')),
+        }),
+        {
+          maxItems: 20,
+          'x-kubernetes-list-type': 'atomic',
+          description: 'Times of trouble that nothing is learnt from, oldest first.',
+        },
       ),
     ),
     conditions: optional(

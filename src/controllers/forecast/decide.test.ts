@@ -9,11 +9,13 @@ import { demandForecastSchema } from '../../api/v1alpha1/demand-forecast.ts';
 import type { DemandForecastStatus } from '../../api/v1alpha1/demand-forecast.ts';
 import type { HorizontalPodAutoscaler } from '../../capacity/hpa.ts';
 import type { Issued } from '../../forecast/engine.ts';
+import { watching } from '../../forecast/outage-guard.ts';
+import type { GuardState } from '../../forecast/outage-guard.ts';
 import type { NotIssued } from '../../forecast/target.ts';
 import { readMetric } from '../../metrics-api/external-metrics.ts';
 import { condition, demandForecast } from '../../testing/builders.ts';
 import { decide, ownerOfTarget } from './decide.ts';
-import type { Snapshot } from './snapshot.ts';
+import type { SignalView, Snapshot } from './snapshot.ts';
 
 const now = Date.parse('2026-09-01T12:00:30Z') / 1000;
 const minute = Math.floor(now / 60) * 60;
@@ -74,6 +76,8 @@ function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
     history: { haveSeconds: 14 * 86_400, needSeconds: 7200, lastTimestamp: minute },
     historyFailure: undefined,
     perPod: { isPerPod: false, changes: 0 },
+    signals: [],
+    incident: { guard: watching, exclusions: [] },
     isStatusCurrent: true,
     ...changes,
   };
@@ -104,8 +108,78 @@ function failed(reason: 'SourceUnavailable' | 'NotANumber'): Snapshot['demand'] 
 const older = demandForecast({ name: 'first', metadata: { creationTimestamp: '2026-07-01T00:00:00Z' } });
 const preview = demandForecast({ spec: { mode: 'Preview' } });
 
+const errorRate: SignalView = {
+  name: 'errorRate',
+  newest: { timestamp: now, value: 0.4 },
+  range: { low: -0.05, high: 0.05 },
+  failure: undefined,
+};
+const guardMessage = 'demand fell to 40 where 100 was forecast, 100 came before, and errorRate is 0.4';
+const holding: GuardState = {
+  kind: 'holding',
+  since: now - 120,
+  evidentAt: now,
+  evidence: 'ErrorsRise',
+  message: guardMessage,
+  recovered: 0,
+};
+const givenUp: GuardState = { kind: 'given-up', since: now - 1800, at: now, message: guardMessage };
+
+describe('signals and incidents', () => {
+  const given: Partial<Snapshot> = {
+    signals: [errorRate, { name: 'latency', newest: undefined, range: undefined, failure: 'no data' }],
+    incident: {
+      guard: holding,
+      exclusions: [
+        { fromSeconds: minute - 7200, toSeconds: minute - 3600 },
+        { fromSeconds: minute - 180, toSeconds: Number.POSITIVE_INFINITY },
+      ],
+    },
+  };
+  test('are written down', () => {
+    const { signals, exclusions } = decide(snapshot(given), now).status;
+    expect(signals).toEqual([{ name: 'errorRate', value: '0.4', time: time(0), normalLow: '0', normalHigh: '0.05' }]);
+    expect(exclusions).toEqual([
+      { startTime: '2026-09-01T10:00:00Z', endTime: '2026-09-01T11:00:00Z' },
+      { startTime: '2026-09-01T11:57:00Z' },
+    ]);
+  });
+  test('a hold is an Event and a warning', () => {
+    expect(decide(snapshot(given), now).events).toContainEqual(
+      expect.objectContaining({
+        type: 'Warning',
+        reason: 'OutageGuard',
+        message: expect.stringContaining(guardMessage),
+      }),
+    );
+  });
+});
+
 describe('what each condition says', () => {
   test.each<[string, Partial<Snapshot>, [ConditionType, string, string, RegExp]]>([
+    [
+      'the outage guard holds',
+      { incident: { guard: holding, exclusions: [] } },
+      [
+        'DemandTrusted',
+        'False',
+        'OutageGuard',
+        /since 2026-09-01T11:58:30Z demand fell .* no longer than 2026-09-01T12:28:30Z/,
+      ],
+    ],
+    [
+      'the outage guard gave up',
+      { incident: { guard: givenUp, exclusions: [] } },
+      ['DemandTrusted', 'True', 'OutageGuardGaveUp', /held for 30m .* believed again/],
+    ],
+    ['no incident', {}, ['DemandTrusted', 'True', 'NoIncident', /believed/]],
+    ['no signals are named', {}, ['SignalsObserved', 'Unknown', 'NoneNamed', /names none/]],
+    ['all signals are there', { signals: [errorRate] }, ['SignalsObserved', 'True', 'AllObserved', /errorRate/]],
+    [
+      'a signal is missing',
+      { signals: [{ ...errorRate, failure: 'no data' }] },
+      ['SignalsObserved', 'False', 'SignalMissing', /errorRate: no data/],
+    ],
     ['the target is there', {}, ['TargetReady', 'True', 'TargetFound', /Deployment\/web is there/]],
     [
       'the target is missing',

@@ -6,10 +6,11 @@ import type { DemandForecast, DemandForecastStatus } from '../../api/v1alpha1/de
 import { maxForecastAgeSeconds } from '../../api/v1alpha1/freshness.ts';
 import { formatDuration, parseDurationSeconds } from '../../base/duration.ts';
 import { findHpa } from '../../capacity/hpa.ts';
+import { maxHoldSeconds } from '../../forecast/outage-guard.ts';
 import { formatRfc3339, parseTimestamp } from '../../series/rfc3339.ts';
 import type { Sample } from '../../series/time-series.ts';
 import { sourceName } from './demand-source.ts';
-import { maxDemand, renderForecasted, renderHpa, renderLead, renderObserved } from './render.ts';
+import { maxDemand, renderForecasted, renderHpa, renderIncidents, renderLead, renderObserved } from './render.ts';
 import type { Outlook, Snapshot } from './snapshot.ts';
 
 /** A Kubernetes Event to record about the forecast. */
@@ -49,11 +50,14 @@ export function decide(given: Snapshot, now: number): Decision {
     ...numbers,
     ...renderHpa(hpa),
     lead: renderLead(snapshot.lead),
+    ...renderIncidents(snapshot),
   };
   const drafts = [
     target,
     draft('HPAReady', hpa.reason === 'HPAFound' ? 'True' : 'False', hpa.reason, hpa.message),
     observed.draft,
+    judgeSignals(snapshot),
+    judgeTrusted(snapshot),
     ...forecastable,
     ...judgeCalibrated(snapshot.outlook),
     judgePublishing({
@@ -162,6 +166,32 @@ function judgeSample(
   // The number is in status.observed; here it would make every loop write the conditions.
   const message = `demand is read from ${sourceName(spec)}, no older than staleAfter ${spec.staleAfter}`;
   return { draft: draft('Observed', 'True', 'DemandObserved', message), sample };
+}
+
+function judgeSignals({ signals }: Snapshot): ConditionDraft<'SignalsObserved'> {
+  const names = signals.map(({ name }) => name).join(', ');
+  if (signals.length === 0) return draft('SignalsObserved', 'Unknown', 'NoneNamed', 'spec.signals names none');
+  const missing = signals.filter(({ failure }) => failure !== undefined);
+  if (missing.length === 0) return draft('SignalsObserved', 'True', 'AllObserved', `there are ${names}`);
+  const reasons = missing.map(({ name, failure }) => `${name}: ${failure}`);
+  return draft('SignalsObserved', 'False', 'SignalMissing', reasons.join('; '));
+}
+
+function judgeTrusted({ incident: { guard } }: Snapshot): ConditionDraft<'DemandTrusted'> {
+  const longest = formatDuration(maxHoldSeconds);
+  switch (guard.kind) {
+    case 'watching':
+      return draft('DemandTrusted', 'True', 'NoIncident', 'what is observed is believed');
+    case 'holding': {
+      const until = formatRfc3339(guard.since + maxHoldSeconds);
+      const message = `since ${formatRfc3339(guard.since)} ${guard.message}; until it is over, and no longer than ${until}, the forecast of before is published and nothing is learnt`;
+      return draft('DemandTrusted', 'False', 'OutageGuard', message);
+    }
+    case 'given-up': {
+      const message = `the outage guard held for ${longest} from ${formatRfc3339(guard.since)}, and demand has not come back (${guard.message}); what is observed is believed again`;
+      return draft('DemandTrusted', 'True', 'OutageGuardGaveUp', message);
+    }
+  }
 }
 
 /** Nothing where the engine was not asked anew: what stands is still so. */

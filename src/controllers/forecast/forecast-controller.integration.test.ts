@@ -242,6 +242,38 @@ describe('the life of a DemandForecast', () => {
     await cluster.kubectlOk(['delete', 'df', name, '-n', namespace]);
   });
 
+  test('signals are read, shown, and told of where they are missing', async () => {
+    const errorRate = { query: 'sum(demand) * 0' };
+    await apply(forecast('signals', { signals: { errorRate } }));
+    await becomes('signals', 'SignalsObserved', 'AllObserved');
+    expect((await read('signals')).status?.signals).toMatchObject([{ name: 'errorRate', value: '0' }]);
+    expect((await becomes('signals', 'DemandTrusted', 'NoIncident')).status).toBe('True');
+    await apply(forecast('signals', { signals: { errorRate, latency: { query: 'sum(rate(' } } }));
+    expect((await becomes('signals', 'SignalsObserved', 'SignalMissing')).message).toContain('latency: ');
+    await cluster.kubectlOk(['delete', 'df', 'signals', '-n', namespace]);
+  });
+
+  test.each([
+    ['query and preset', { latency: { query: 'x', preset: 'http-p95' } }, 'exactly one of query and preset'],
+    ['neither of them', { latency: {} }, 'exactly one of query and preset'],
+    ['the preset of another signal', { latency: { preset: 'cpu' } }, 'supported values: "ingress-nginx-p95"'],
+    ['a signal that there is not', { mood: { query: 'x' } }, 'unknown field "spec.signals.mood"'],
+  ])('a signal with %s is rejected', async (_what, signals, words) => {
+    const { code, stderr } = await cluster.kubectl(
+      ['apply', '-f', '-'],
+      JSON.stringify(forecast('refused', { signals })),
+    );
+    expect(code).not.toBe(0);
+    expect(stderr).toContain(words);
+  });
+
+  test('signals without Prometheus are rejected', async () => {
+    const given = forecast('refused', { source: { resource: { name: 'cpu' } }, signals: { cpu: { preset: 'cpu' } } });
+    const { code, stderr } = await cluster.kubectl(['apply', '-f', '-'], JSON.stringify(given));
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('signals need source.prometheus');
+  });
+
   test('Prometheus goes away and comes back', async () => {
     await apply(forecast('web'));
     await becomes('web', 'Publishing', 'Forecast');

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { DemandForecast } from '../../api/v1alpha1/demand-forecast.ts';
+import type { SignalName } from '../../api/v1alpha1/forecast-signals.ts';
 import type { Clock } from '../../base/clock.ts';
 import { parseDurationSeconds } from '../../base/duration.ts';
 import { errorMessage, HeadstartError } from '../../base/errors.ts';
@@ -18,6 +19,8 @@ import type { OpenedSource } from './open-source.ts';
 import type { UsageRegistry } from './resource-source.ts';
 import { readDemand, refusedDemand } from './read-demand.ts';
 import type { DemandRead, HistoryPlan } from './read-demand.ts';
+import { readSignals } from './read-signals.ts';
+import type { SignalRead } from './read-signals.ts';
 import type { TargetReading } from './snapshot.ts';
 
 /** Whom to ask. */
@@ -48,6 +51,17 @@ export interface Gathered extends DemandRead {
   readonly pods: readonly PodStart[] | undefined;
   /** Ready pods of the target; undefined when it could not be read. */
   readonly readyReplicas: number | undefined;
+  /** Pods that the target is to have; undefined when it could not be read. */
+  readonly wantedReplicas: number | undefined;
+  readonly signals: readonly SignalRead[];
+}
+
+/** What is known already. */
+export interface KnownSoFar {
+  readonly plan: HistoryPlan;
+  /** When the newest sample of a signal is from, by its query. */
+  readonly signalTime: (name: SignalName, query: string) => number | undefined;
+  readonly signal: AbortSignal;
 }
 
 const plurals = { Deployment: 'deployments', StatefulSet: 'statefulsets' } as const;
@@ -58,16 +72,13 @@ const maxPods = 500;
  * Reads everything that a decision needs. What cannot be read is part of the answer.
  * @throws only what no condition has a word for
  */
-export async function gather(
-  context: GatherContext,
-  forecast: DemandForecast,
-  { plan, signal }: { readonly plan: HistoryPlan; readonly signal: AbortSignal },
-): Promise<Gathered> {
+export async function gather(context: GatherContext, forecast: DemandForecast, known: KnownSoFar): Promise<Gathered> {
+  const { signal } = known;
   const { namespace } = forecast.metadata;
   const reading = readTarget(context, forecast, signal);
   const [workload, read] = await Promise.all([
     reading,
-    readDemandInTime(context, forecast, { plan, signal, target: async () => await reading }),
+    readDemandInTime(context, forecast, { known, target: async () => await reading }),
   ]);
   const { selector: _selector, ...target } = workload;
   return {
@@ -78,24 +89,21 @@ export async function gather(
   };
 }
 
-type TargetRead = Pick<Gathered, 'target' | 'pods' | 'readyReplicas'> & {
+type TargetRead = Pick<Gathered, 'target' | 'pods' | 'readyReplicas' | 'wantedReplicas'> & {
   readonly selector: LabelSelector | undefined;
 };
 
 async function readDemandInTime(
   context: GatherContext,
   forecast: DemandForecast,
-  {
-    plan,
-    signal,
-    target,
-  }: { readonly plan: HistoryPlan; readonly signal: AbortSignal; readonly target: () => Promise<TargetRead> },
-): Promise<DemandRead> {
+  { known, target }: { readonly known: KnownSoFar; readonly target: () => Promise<TargetRead> },
+): Promise<DemandRead & Pick<Gathered, 'signals'>> {
+  const { plan, signal } = known;
   const { clock, sourceTimeoutMs = 40_000 } = context;
   const { spec } = forecast;
   const opened = await open(context, forecast, { signal, target });
-  if (opened.kind === 'refused') return refusedDemand(opened.reason, opened.message);
-  const { source, query } = opened;
+  if (opened.kind === 'refused') return { ...refusedDemand(opened.reason, opened.message), signals: [] };
+  const { source, query, signals } = opened;
   // Without a time zone nothing is learnt from it.
   const window = isTimeZone(spec.timeZone) ? spec.history.window : spec.staleAfter;
   const windowSeconds = parseDurationSeconds(window, 'spec.history.window');
@@ -107,7 +115,12 @@ async function readDemandInTime(
   try {
     const now = clock.nowMs() / 1000;
     const from = sourceName(spec);
-    return await readDemand(source, { query, from, windowSeconds, plan }, { now, signal: link.signal });
+    const at = { now, signal: link.signal };
+    const [read, signalReads] = await Promise.all([
+      readDemand(source, { query, from, windowSeconds, plan }, at),
+      readSignals(source, signals, { ...at, known: known.signalTime }),
+    ]);
+    return { ...read, signals: signalReads };
   } finally {
     timer.abort();
     link.unlink();
@@ -131,16 +144,16 @@ async function open(
     };
   }
   const source = context.usage.open({ forecast, resource: resource.name }, formatSelector(selector));
-  return { kind: 'open', source, query: resource.name };
+  return { kind: 'open', source, query: resource.name, signals: [] };
 }
 
 interface Workload {
-  readonly spec?: { readonly selector?: LabelSelector };
+  readonly spec?: { readonly selector?: LabelSelector; readonly replicas?: number };
   /** Without the field no pod is ready. */
   readonly status?: { readonly readyReplicas?: number };
 }
 
-const unread = { pods: undefined, readyReplicas: undefined, selector: undefined };
+const unread = { pods: undefined, readyReplicas: undefined, wantedReplicas: undefined, selector: undefined };
 
 async function readTarget(context: GatherContext, forecast: DemandForecast, signal: AbortSignal): Promise<TargetRead> {
   const { scaleTargetRef, lead } = forecast.spec;
@@ -151,9 +164,12 @@ async function readTarget(context: GatherContext, forecast: DemandForecast, sign
     const workload = await context.client.request<Workload>({ path, signal });
     const target: TargetReading = { kind: 'found' };
     const selector = workload.spec?.selector;
-    const readyReplicas = workload.status?.readyReplicas ?? 0;
-    if (lead !== 'auto' || selector === undefined) return { target, pods: undefined, readyReplicas, selector };
-    return { target, pods: await readPods(context, forecast, { selector, signal }), readyReplicas, selector };
+    const replicas = {
+      readyReplicas: workload.status?.readyReplicas ?? 0,
+      wantedReplicas: workload.spec?.replicas ?? 1,
+    };
+    if (lead !== 'auto' || selector === undefined) return { target, pods: undefined, ...replicas, selector };
+    return { target, pods: await readPods(context, forecast, { selector, signal }), ...replicas, selector };
   } catch (error) {
     if (!(error instanceof HeadstartError)) throw error;
     if (error.code === 'NotFound') return { target: { kind: 'missing' }, ...unread };

@@ -13,8 +13,12 @@ import { objectKey } from '../../kube/store.ts';
 import { isTimeZone } from '../../series/calendar.ts';
 import { targetKey } from './decide.ts';
 import { demandKey } from './demand-source.ts';
+import type { KnownSoFar } from './gather.ts';
+import { createIncidentWatch } from './incident-watch.ts';
+import type { IncidentWatch } from './incident-watch.ts';
 import type { DemandRead, HistoryPlan } from './read-demand.ts';
-import type { Outlook } from './snapshot.ts';
+import type { SignalRead } from './read-signals.ts';
+import type { Incident, Outlook, SignalView } from './snapshot.ts';
 
 /** A forecast from a last sample that is older than this would be made of air. */
 const maxSampleAgeSeconds = 300;
@@ -40,6 +44,9 @@ export interface Learnt {
   wrote(forecast: DemandForecast): void;
   /** Whether demand has moved as an average per pod does. */
   perPod(): PerPodVerdict;
+  readonly signalTime: KnownSoFar['signalTime'];
+  signals(now: number): readonly SignalView[];
+  incident(): Incident;
   /** When the explaining part of status was last written, in epoch seconds; undefined before the first time. */
   explainedAt(): number | undefined;
   explained(now: number): void;
@@ -49,6 +56,8 @@ export interface Learnt {
 type Absorbed = DemandRead & {
   readonly pods: readonly PodStart[] | undefined;
   readonly readyReplicas: number | undefined;
+  readonly wantedReplicas: number | undefined;
+  readonly signals: readonly SignalRead[];
 };
 
 /** Everything that is learnt, by the uid of the DemandForecast; for the life of the process. */
@@ -61,11 +70,12 @@ export interface Registry {
 export function createRegistry(): Registry {
   const entries = new Map<string, { readonly uid: string; readonly learnt: Learnt }>();
   return {
-    get: ({ metadata }) => {
+    get: (forecast) => {
+      const { metadata } = forecast;
       const key = objectKey(metadata.namespace, metadata.name);
       const entry = entries.get(key);
       if (entry?.uid === metadata.uid) return entry.learnt;
-      const learnt = createLearnt();
+      const learnt = createLearnt(forecast);
       entries.set(key, { uid: metadata.uid, learnt });
       return learnt;
     },
@@ -84,7 +94,7 @@ interface Engine {
   readonly readUntil: number | undefined;
 }
 
-function createLearnt(): Learnt {
+function createLearnt(first: DemandForecast): Learnt {
   let engine: Engine | undefined;
   let leads = { target: '', record: noLeads };
   let writtenDemand: string | undefined;
@@ -92,6 +102,7 @@ function createLearnt(): Learnt {
   let plannedSeconds = Number.NaN;
   let explainedSeconds: number | undefined;
   let seen = { of: '', record: noReplicas };
+  const watch = createWatches(first);
   const leadOf = ({ spec }: DemandForecast): Lead =>
     estimateLead(leads.record, spec.lead === 'auto' ? undefined : parseDurationSeconds(spec.lead, 'spec.lead'));
   const plan = (forecast: DemandForecast): number => {
@@ -118,24 +129,45 @@ function createLearnt(): Learnt {
       if (leads.target !== target) leads = { target, record: noLeads };
       if (pods !== undefined) leads = { target, record: recordPods(leads.record, pods) };
       engine = nextEngine(engine, forecast, { readUntil, leadSeconds: leadOf(forecast).p90Seconds });
-      if (readUntil !== undefined) engine?.forecaster.observe(samples);
+      const incidents = watch.of(forecast);
+      const begun = incidents.look(forecast, read, now);
+      if (begun !== undefined) engine?.forecaster.exclude(begun.fromSeconds, now + 1);
+      if (readUntil === undefined) return;
+      engine?.forecaster.observe(samples.filter(({ timestamp }) => !incidents.isExcluded(timestamp)));
     },
     lead: leadOf,
     takeFit: (forecast, now) => currentForecaster(forecast, { engine, leadSeconds: plan(forecast), now })?.takeFit(now),
     outlook: (forecast, now) => {
       if (!isTimeZone(forecast.spec.timeZone)) return { kind: 'invalid-time-zone' };
       const forecaster = currentForecaster(forecast, { engine, leadSeconds: plan(forecast), now });
-      return forecaster?.issue(now) ?? { kind: 'held' };
+      return watch.of(forecast).inPlaceOf(now, () => forecaster?.issue(now) ?? { kind: 'held' });
     },
     history: (now) => engine?.forecaster.history(now),
     wrote: (forecast) => {
       writtenDemand = demandKey(forecast);
     },
     perPod: () => judgePerPod(seen.record),
+    signalTime: (name, query) => watch.current().signalTime(name, query),
+    signals: (now) => watch.current().signals(now),
+    incident: () => watch.current().incident(),
     explainedAt: () => explainedSeconds,
     explained: (now) => {
       explainedSeconds = now;
     },
+  };
+}
+
+/** The watch of the demand that spec names; another demand has had no incidents yet. */
+function createWatches(first: DemandForecast) {
+  let demand = demandKey(first);
+  let watch = createIncidentWatch(first);
+  return {
+    of: (forecast: DemandForecast): IncidentWatch => {
+      if (demandKey(forecast) !== demand) watch = createIncidentWatch({ ...forecast, status: {} });
+      demand = demandKey(forecast);
+      return watch;
+    },
+    current: (): IncidentWatch => watch,
   };
 }
 

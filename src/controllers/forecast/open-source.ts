@@ -10,11 +10,19 @@ import { demandQuery } from '../../sources/metrics/presets.ts';
 import { readSecret } from '../../sources/metrics/prometheus-secret.ts';
 import type { Credentials, SecretObject } from '../../sources/metrics/prometheus-secret.ts';
 import type { PrometheusServer, PrometheusServers } from '../../sources/metrics/prometheus-servers.ts';
+import { signalQueries } from '../../sources/metrics/signal-presets.ts';
 import { enforceLabel } from '../../sources/metrics/promql.ts';
+import type { SignalQuery } from './read-signals.ts';
 
 /** Whom to ask for demand, and what; or why nobody is asked. */
 export type OpenedSource =
-  | { readonly kind: 'open'; readonly source: MetricSource; readonly query: string }
+  | {
+      readonly kind: 'open';
+      readonly source: MetricSource;
+      readonly query: string;
+      /** Asked of the same server in the same way. */
+      readonly signals: readonly SignalQuery[];
+    }
   | { readonly kind: 'refused'; readonly reason: Reason<'Observed'>; readonly message: string };
 
 type PrometheusSpec = NonNullable<DemandForecast['spec']['source']['prometheus']>;
@@ -34,12 +42,13 @@ export async function openPrometheus(
   if ('kind' in server) return server;
   const query = allowedQuery(forecast, spec, server);
   if (typeof query !== 'string') return query;
-  if (spec.secretRef === undefined) return { kind: 'open', source: server.source, query };
+  const signals = allowedSignals(forecast, server);
+  if (spec.secretRef === undefined) return { kind: 'open', source: server.source, query, signals };
   const { namespace } = forecast.metadata;
   const { name } = spec.secretRef;
   const credentials = await readCredentials(client, { namespace, name, url: server.url, signal });
   if ('kind' in credentials) return credentials;
-  return { kind: 'open', source: server.sourceFor(`${namespace}/${name}`, credentials), query };
+  return { kind: 'open', source: server.sourceFor(`${namespace}/${name}`, credentials), query, signals };
 }
 
 function findServer(servers: PrometheusServers, { url, serverRef }: PrometheusSpec): PrometheusServer | Refused {
@@ -76,6 +85,23 @@ function allowedQuery(
   } catch (error) {
     return refused('QueryNotAllowed', errorMessage(error));
   }
+}
+
+/** Signals are held to their namespace as demand is; averages per pod are welcome here. */
+function allowedSignals(
+  { metadata: { namespace }, spec: { signals = {}, scaleTargetRef } }: DemandForecast,
+  { enforceNamespaceLabel: label }: PrometheusServer,
+): SignalQuery[] {
+  const { kind, name: target } = scaleTargetRef;
+  return signalQueries(signals, { namespace, kind, name: target }).map(({ name, query }) => {
+    if (query === undefined) return { name, query: '', refusal: 'got neither query nor preset, want one' };
+    if (label === undefined) return { name, query };
+    try {
+      return { name, query: enforceLabel(query, { label, value: namespace }) };
+    } catch (error) {
+      return { name, query, refusal: errorMessage(error) };
+    }
+  });
 }
 
 async function readCredentials(

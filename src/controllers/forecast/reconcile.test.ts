@@ -669,6 +669,7 @@ describe('the course of looks', () => {
         action: 'Observed',
         regarding: { apiVersion: 'headstart.dev/v1alpha1', kind: 'DemandForecast', namespace: 'shop', name: 'web' },
       },
+      { type: 'Warning', reason: 'OutageGuard', action: 'DemandTrusted' },
     ]);
   });
 

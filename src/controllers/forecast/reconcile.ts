@@ -191,6 +191,8 @@ async function look(
     outlook,
     history: learnt.history(now),
     perPod: learnt.perPod(),
+    signals: learnt.signals(now),
+    incident: learnt.incident(),
     isStatusCurrent: learnt.isStatusCurrent(forecast),
   };
   return decide(snapshot, now);
@@ -204,7 +206,11 @@ async function readAndLearn(
 ): Promise<Omit<Gathered, 'samples'>> {
   const { clock } = context;
   const plan = learnt.plan(forecast, clock.nowMs() / 1000);
-  const { samples, ...gathered } = await gather(context, forecast, { plan, signal });
+  const { samples, ...gathered } = await gather(context, forecast, {
+    plan,
+    signal,
+    signalTime: learnt.signalTime,
+  });
   learnt.absorb(forecast, { ...gathered, samples }, clock.nowMs() / 1000);
   return gathered;
 }

@@ -43,6 +43,23 @@ export function renderLead({
   return { p50: formatDuration(p50Seconds), p90: formatDuration(p90Seconds), samples, source };
 }
 
+/** The signals that have a value, and the times of trouble. */
+export function renderIncidents({ signals, incident }: Snapshot): Pick<DemandForecastStatus, 'signals' | 'exclusions'> {
+  const shown = signals.flatMap(({ name, newest, range }) => {
+    if (newest === undefined) return [];
+    const normal = range && { normalLow: short(Math.max(0, range.low)), normalHigh: short(range.high) };
+    return [{ name, value: short(newest.value), time: formatRfc3339(newest.timestamp), ...normal }];
+  });
+  const exclusions = incident.exclusions.map(({ fromSeconds, toSeconds }) => ({
+    startTime: formatRfc3339(fromSeconds),
+    ...(Number.isFinite(toSeconds) ? { endTime: formatRfc3339(toSeconds) } : {}),
+  }));
+  return {
+    ...(shown.length > 0 ? { signals: shown } : {}),
+    ...(exclusions.length > 0 ? { exclusions } : {}),
+  };
+}
+
 type Forecasted = Pick<DemandForecastStatus, 'forecast' | 'model' | 'accuracy' | 'history'>;
 
 /**

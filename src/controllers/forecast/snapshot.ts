@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Reason } from '../../api/reasons.ts';
 import type { DemandForecast } from '../../api/v1alpha1/demand-forecast.ts';
+import type { SignalName } from '../../api/v1alpha1/forecast-signals.ts';
 import type { HorizontalPodAutoscaler } from '../../capacity/hpa.ts';
 import type { Lead } from '../../capacity/lead.ts';
 import type { PerPodVerdict } from '../../capacity/per-pod.ts';
 import type { Issued } from '../../forecast/engine.ts';
+import type { NormalRange } from '../../forecast/normal-range.ts';
+import type { GuardState } from '../../forecast/outage-guard.ts';
 import type { HistoryState, NotIssued } from '../../forecast/target.ts';
 import type { Sample } from '../../series/time-series.ts';
 
@@ -29,6 +32,28 @@ export type Outlook =
   | { readonly kind: 'held' }
   | { readonly kind: 'invalid-time-zone' };
 
+/** A time that nothing is learnt from; `toSeconds` is Infinity while it goes on. Epoch seconds. */
+export interface Exclusion {
+  readonly fromSeconds: number;
+  readonly toSeconds: number;
+}
+
+/** Whether demand is trusted, and when it was not. */
+export interface Incident {
+  readonly guard: GuardState;
+  /** Oldest first. */
+  readonly exclusions: readonly Exclusion[];
+}
+
+/** What is known of one signal. */
+export interface SignalView {
+  readonly name: SignalName;
+  readonly newest: Sample | undefined;
+  readonly range: NormalRange | undefined;
+  /** Why there is no value now, if so. */
+  readonly failure: string | undefined;
+}
+
 /** Everything that a decision is made from. */
 export interface Snapshot {
   readonly forecast: DemandForecast;
@@ -44,6 +69,8 @@ export interface Snapshot {
   readonly historyFailure: string | undefined;
   /** Whether demand has moved as an average per pod does. */
   readonly perPod: PerPodVerdict;
+  readonly signals: readonly SignalView[];
+  readonly incident: Incident;
   /** Whether what stands in status is about the demand that spec names now. */
   readonly isStatusCurrent: boolean;
 }

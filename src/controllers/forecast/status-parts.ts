@@ -37,9 +37,24 @@ export function mustWriteSlow(
 }
 
 /** The slow part without the numbers that waver. */
-function steady({ conditions = [], model, accuracy, history, lead, hpa }: SlowStatus): unknown {
+function steady({
+  conditions = [],
+  signals = [],
+  exclusions,
+  model,
+  accuracy,
+  history,
+  lead,
+  hpa,
+}: SlowStatus): unknown {
   return {
     hpa,
+    signals: signals.map(({ name, value, normalLow, normalHigh }) => ({
+      name,
+      isHigh: Number(value) > Number(normalHigh),
+      isLow: Number(value) < Number(normalLow),
+    })),
+    exclusions,
     conditions: conditions.map(({ message, ...rest }) => ({ ...rest, message: withoutNumbers(message) })),
     lead: lead && { p50: lead.p50, p90: lead.p90, source: lead.source },
     model: model && { ...model, candidates: model.candidates.map(({ name }) => name) },

@@ -15,6 +15,8 @@ const patienceSeconds = 120;
 const told: readonly Exclude<ConditionType, 'HPAReady'>[] = [
   'TargetReady',
   'Observed',
+  'SignalsObserved',
+  'DemandTrusted',
   'Forecastable',
   'Calibrated',
   'Publishing',
@@ -23,6 +25,8 @@ const told: readonly Exclude<ConditionType, 'HPAReady'>[] = [
 const fixes: Readonly<Record<(typeof told)[number], string>> = {
   TargetReady: 'set spec.scaleTargetRef to a workload of its own in the same namespace',
   Observed: 'try spec.source.prometheus.query in Prometheus: it must give one series with the demand of now',
+  SignalsObserved: 'try the query of the signal in Prometheus: it must give one series with a number',
+  DemandTrusted: 'look after the workload: its demand fell while it was in trouble; it goes on by itself',
   Forecastable: 'see the check history; more history comes by itself',
   Calibrated: 'see status.accuracy; after a change of the workload it takes some days',
   Publishing: 'see the other conditions',

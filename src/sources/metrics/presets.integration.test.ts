@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { presetNames } from '../../api/v1alpha1/demand-forecast.ts';
+import { signalPresets } from '../../api/v1alpha1/forecast-signals.ts';
 import { systemClock } from '../../base/clock.ts';
 import { startPrometheus } from '../../testing/prometheus.ts';
 import type { Prometheus } from '../../testing/prometheus.ts';
@@ -9,6 +10,7 @@ import { describePresets, presetQuery } from './presets.ts';
 import type { PresetName, PresetTarget } from './presets.ts';
 import { createPrometheusSource } from './prometheus.ts';
 import { enforceLabel } from './promql.ts';
+import { describeSignalPresets } from './signal-presets.ts';
 
 const nowSeconds = Math.floor(Date.now() / 30_000) * 30 - 60;
 const historySeconds = 900;
@@ -103,6 +105,25 @@ const istio = (reporter: string, namespace: string, workload: string) => ({
   source_workload: 'front',
 });
 
+/** Upper bounds of buckets in seconds, and the requests per second that each alone holds. */
+const buckets = [
+  ['0.1', 50],
+  ['0.5', 40],
+  ['1', 8],
+  ['2', 2],
+  ['+Inf', 0],
+] as const;
+
+/** Cumulative, as Prometheus wants them; `scale` is the exporter's unit in seconds. */
+function histogram(labels: Readonly<Record<string, string>>, scale: number): Series[] {
+  let sum = 0;
+  return buckets.map(([bound, rate]) => {
+    sum += rate;
+    const le = bound === '+Inf' ? bound : String(Number(bound) * scale);
+    return { labels: { ...labels, le }, value: sum, counts: true };
+  });
+}
+
 const series: Readonly<Record<string, readonly Series[]>> = {
   container_cpu_usage_seconds_total: containersOf({ cpu: 'total' }, 0.1),
   container_memory_working_set_bytes: containersOf({}, 64 * 2 ** 20),
@@ -120,14 +141,43 @@ const series: Readonly<Record<string, readonly Series[]>> = {
   istio_requests_total: [
     { labels: istio('destination', 'shop', 'web'), value: 30, counts: true },
     { labels: { ...istio('destination', 'shop', 'web'), source_workload: 'batch' }, value: 4.5, counts: true },
+    { labels: { ...istio('destination', 'shop', 'web'), response_code: '503' }, value: 3, counts: true },
+    { labels: { ...istio('destination', 'shop', 'web'), response_code: '0' }, value: 1, counts: true },
     { labels: istio('destination', 'shop', 'db'), value: 11, counts: true },
     { labels: istio('source', 'shop', 'web'), value: 34.5, counts: false },
     { labels: istio('destination', 'other', 'web'), value: 900, counts: false },
   ],
+  nginx_ingress_controller_request_duration_seconds_bucket: [
+    ...histogram(nginx('shop', 'web', '200'), 1),
+    ...histogram(nginx('other', 'web', '200'), 20),
+  ],
+  istio_request_duration_milliseconds_bucket: [
+    ...histogram(istio('destination', 'shop', 'web'), 1000),
+    ...histogram(istio('source', 'shop', 'web'), 9000),
+  ],
+  http_request_duration_seconds_bucket: [...own.web, 'web-api-6c5d7f8b9-abcde'].flatMap((pod, index) =>
+    histogram({ namespace: 'shop', pod, job: 'app' }, index === 3 ? 30 : 1),
+  ),
   http_request_duration_seconds_count: perPod((namespace, pod, { value, counts }) =>
-    ['GET', 'POST'].map((method) => ({ labels: { namespace, pod, job: 'app', method }, value: value * 3, counts })),
+    (
+      [
+        ['GET', '200', 3],
+        ['POST', '200', 3],
+        ['POST', '500', 0.6],
+      ] as const
+    ).map(([method, code, rate]) => ({
+      labels: { namespace, pod, job: 'app', method, code },
+      value: value * rate,
+      counts,
+    })),
   ),
 };
+
+/** Linear within the bucket. */
+function latencyByHand(quantile: number): number {
+  const rank = quantile * 100;
+  return rank <= 98 ? 0.5 + (0.5 * (rank - 90)) / 8 : 1 + (rank - 98) / 2;
+}
 
 const metricsOf: Readonly<Record<PresetName, readonly string[]>> = {
   cpu: ['container_cpu_usage_seconds_total'],
@@ -150,6 +200,12 @@ function sumByHand(preset: PresetName, target: PresetTarget): number {
     .flatMap((metric) => series[metric] ?? [])
     .filter((one) => one.counts && isOf(target, one))
     .reduce((sum, { value }) => sum + value, 0);
+}
+
+/** Of nginx 2 of 42, of Istio 4 of 38.5, and of the target's own a tenth of what its pods count. */
+function errorsByHand(name: string): number {
+  const rates: Readonly<Record<string, number>> = { 'ingress-nginx': 2 / 42, istio: 4 / 38.5, http: 0.1 / 1.1 };
+  return rates[name] ?? Number.NaN;
 }
 
 function* history(): Generator<string> {
@@ -186,6 +242,38 @@ describe.each(targets)('presets for $kind $name', (target) => {
     expect(perPodAverage(query)).toBeUndefined();
     const enforced = enforceLabel(query, { label: 'job', value: 'nobody' });
     expect(await source.latest({ query: enforced, atSeconds: nowSeconds })).toBeUndefined();
+  });
+});
+
+describe('signals', () => {
+  const sourceOf = () => createPrometheusSource({ url: prometheus.url, clock: systemClock, random: Math.random });
+  const named = describeSignalPresets(deployment).filter(
+    ({ signal }) => signal === 'latency' || signal === 'errorRate',
+  );
+
+  test('the names in the API are those of the queries', () => {
+    const all = describeSignalPresets(deployment);
+    for (const [signal, names] of Object.entries(signalPresets)) {
+      expect(
+        all
+          .filter((preset) => preset.signal === signal)
+          .map(({ name }) => name)
+          .toSorted(),
+      ).toEqual([...names].toSorted());
+    }
+  });
+  test.each(named)('$signal $name is the sum by hand within 1 %', async ({ signal, name, query }) => {
+    const expected = signal === 'latency' ? latencyByHand(name.endsWith('p99') ? 0.99 : 0.95) : errorsByHand(name);
+    const sample = await sourceOf().latest({ query, atSeconds: nowSeconds });
+    expect(Math.abs((sample?.value ?? Number.NaN) / expected - 1)).toBeLessThan(0.01);
+    const enforced = enforceLabel(query, { label: 'job', value: 'nobody' });
+    expect(await sourceOf().latest({ query: enforced, atSeconds: nowSeconds })).toBeUndefined();
+  });
+  test('an error rate is 0 where no request failed', async () => {
+    const query = describeSignalPresets(statefulSet).find(
+      ({ signal, name }) => signal === 'errorRate' && name === 'istio',
+    );
+    expect(await sourceOf().latest({ query: query?.query ?? '', atSeconds: nowSeconds })).toMatchObject({ value: 0 });
   });
 });
 

@@ -9,7 +9,8 @@ export interface PresetTarget {
   readonly service: string;
 }
 
-interface Preset {
+/** A ready-made query. */
+export interface Preset {
   /** What it measures, and its unit; for the reference. */
   readonly unit: string;
   /** Whose series it reads. */
@@ -21,7 +22,8 @@ interface Preset {
 const containers = 'container!="",container!="POD"';
 /** The pod's own interfaces, summed up; the loopback carries nothing from outside. */
 const interfaces = 'interface!="lo"';
-const window = '2m';
+/** What rates are taken over. */
+export const window = '2m';
 
 /** The ready-made queries, by name; each gives one series, the total of the target. */
 const presets = {
@@ -118,12 +120,13 @@ export function describePresets(target: PresetTarget): (Omit<Preset, 'query'> & 
 }
 
 /** The names that Kubernetes gives to pods (of a Deployment: its ReplicaSet's hash, and five letters). */
-function podsOf({ namespace, kind, name }: PresetTarget): string {
+export function podsOf({ namespace, kind, name }: PresetTarget): string {
   const pattern = name.replaceAll('.', '[.]') + (kind === 'StatefulSet' ? '-[0-9]+' : '-[a-z0-9]+-[a-z0-9]{5}');
   return `namespace="${namespace}",pod=~"${pattern}"`;
 }
 
-function sumOfRate(metric: string, matchers: string): string {
+/** Growth per second of all series that match. */
+export function sumOfRate(metric: string, matchers: string): string {
   return `sum(rate(${metric}{${matchers}}[${window}]))`;
 }
 
@@ -131,6 +134,7 @@ function bothWays(inward: string, outward: string, matchers: readonly string[]):
   return `${sumOfRate(inward, matchers.join(','))} + ${sumOfRate(outward, matchers.join(','))}`;
 }
 
-function firstOf(...queries: readonly string[]): string {
+/** The first of the queries that gives something. */
+export function firstOf(...queries: readonly string[]): string {
   return queries.join(' or ');
 }
