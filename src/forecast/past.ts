@@ -148,7 +148,7 @@ export function createPast(state: LookbackState): Past {
     averages.pushChange(Math.abs(mean - (cellMeans[(cell - 1 + cells) % cells] ?? Number.NaN)));
     cellMeans[cell % cells] = mean;
     cellMaxima[cell % cells] = at(open, 2);
-    cellLevels[cell % cells] = Math.log(level());
+    cellLevels[cell % cells] = level();
     open.set([0, 0, Number.NaN]);
   };
   const read = (ring: Float32Array, cell: number): number => {
@@ -187,7 +187,7 @@ export function createPast(state: LookbackState): Past {
         ? aroundCell(first, perCell, (cell) => read(cellMeans, cell))
         : maximumOf(first, Math.floor((step + setup.windowSteps) / perCell), (cell) => read(cellMaxima, cell));
     },
-    logLevelAt: (step) => read(cellLevels, Math.floor(step / perCell) - 1),
+    logLevelAt: (step) => Math.log(read(cellLevels, Math.floor(step / perCell) - 1)),
   };
 }
 
