@@ -44,7 +44,7 @@ let stopMetrics: (() => Promise<void>) | undefined;
 const usage = new Map<string, number>();
 
 beforeAll(async () => {
-  stage = await setStage({ demand: { web, lull }, historySeconds: 2 * day });
+  stage = await setStage({ demand: { web, lull, net: lull }, historySeconds: 2 * day });
   const { controlPlane } = stage;
   pods = followPods(controlPlane);
   stopMetrics = await startMetricsServer(controlPlane, (pod) => {
@@ -94,6 +94,17 @@ function hpaOf(name: string): object {
     },
   };
 }
+
+/** After a minute of little to do a clone ends. */
+const soonIdle = {
+  belowPercent: 15,
+  clearAbovePercent: 25,
+  sustainedSeconds: 60,
+  minSamples: 3,
+  warmupSeconds: 0,
+  maxSampleAgeSeconds: 30,
+  poolGuardPercent: 70,
+};
 
 /** A pod that somebody marks as a clone. */
 function clone(name: string, more: { readonly labels?: object; readonly annotations?: object }): object {
@@ -227,15 +238,7 @@ describe.concurrent('the life of clones', () => {
         maxReplicas: 10,
         maxBurstSeconds: 600,
         lifetime: { maxSeconds: 1200, marginSeconds: 0, startupBudgetSeconds: 60 },
-        utilizationExit: {
-          belowPercent: 15,
-          clearAbovePercent: 25,
-          sustainedSeconds: 60,
-          minSamples: 3,
-          warmupSeconds: 0,
-          maxSampleAgeSeconds: 30,
-          poolGuardPercent: 70,
-        },
+        utilizationExit: soonIdle,
       }),
     );
     const pool = async () => await readPool(stage.controlPlane, 'lull');
@@ -269,6 +272,36 @@ describe.concurrent('the life of clones', () => {
     await expect
       .poll(told, { timeout: 30_000, interval: 500 })
       .toEqual(expect.arrayContaining([expect.stringMatching(/^Idle: a clone was ended/)]));
+  });
+
+  test('what clones do may be measured by a query of Prometheus with a series for each pod', async ({ expect }) => {
+    await create(cloneTarget('net', 4), forecastOf('net'));
+    await create(
+      clonePool('net', {
+        forecastRef: { name: 'net' },
+        maxReplicas: 10,
+        maxBurstSeconds: 600,
+        lifetime: { maxSeconds: 1200, marginSeconds: 0, startupBudgetSeconds: 60 },
+        utilizationExit: { ...soonIdle, query: 'pod_network_percent' },
+      }),
+    );
+    const pool = async () => await readPool(stage.controlPlane, 'net');
+    const names = async () => (await pods.clonesOf('net')).map(({ name }) => name);
+    const ready = async () => (await pods.clonesOf('net')).filter(({ isReady }) => isReady).length;
+    await expect.poll(ready, { timeout: 180_000, interval: 500 }).toBe(4);
+    const all = await names();
+    const [idle = '', ...busy] = all;
+
+    // There is no series yet: unknown, and nobody ends.
+    const frozen = async () => conditionOf(await pool(), 'ExitFrozen');
+    await expect.poll(frozen, { timeout: 90_000, interval: 1000 }).toMatch(/^MetricsMissing: 4 of 4/);
+    expect(await names()).toEqual(all);
+
+    stage.setNetwork(idle, 1);
+    for (const name of busy) stage.setNetwork(name, 40);
+    await expect.poll(names, { timeout: 180_000, interval: 500 }).not.toContain(idle);
+    expect(await names()).toEqual(busy.toSorted());
+    await expect.poll(async () => exitsOf(await pool()), { timeout: 30_000, interval: 500 }).toEqual({ Idle: 1 });
   });
 
   test('a Ready clone is an endpoint of the Service, and is none any more before it is gone; its time to live ends it', async ({

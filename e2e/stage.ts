@@ -50,6 +50,8 @@ export interface Stage {
   readonly headstart: Installation;
   /** Changes what an app gets from now on. */
   setDemand(app: string, demand: Demand): void;
+  /** What the exporter says of a pod from now on, as `pod_network_percent{pod}`. */
+  setNetwork(pod: string, percent: number): void;
   /** Applies manifests/examples/<name>, each object changed by `edit` first. */
   applyExample(name: string, edit?: (object: ExampleObject) => void): Promise<void>;
   apply(object: unknown): Promise<CommandResult>;
@@ -104,7 +106,8 @@ export async function setStage(options: StageOptions): Promise<Stage> {
       ...installation,
     });
     undo.push(headstart.stop);
-    return { controlPlane, prometheus, headstart, setDemand: counters.set, stop, ...actions(controlPlane) };
+    const { set: setDemand, setNetwork } = counters;
+    return { controlPlane, prometheus, headstart, setDemand, setNetwork, stop, ...actions(controlPlane) };
   } catch (error) {
     await stop();
     throw error;
@@ -182,6 +185,7 @@ function itemValue(text: string): number {
 
 interface Counters {
   set(app: string, demand: Demand): void;
+  setNetwork(pod: string, percent: number): void;
   text(): string;
 }
 
@@ -189,6 +193,7 @@ interface Counters {
 function createCounters(initial: Readonly<Record<string, Demand>>, start: number): Counters {
   const demand = new Map(Object.entries(initial));
   const totals = new Map([...demand.keys()].map((app) => [app, 1e9]));
+  const network = new Map<string, number>();
   let position = start;
   const advance = (): void => {
     const now = Date.now() / 1000;
@@ -203,12 +208,14 @@ function createCounters(initial: Readonly<Record<string, Demand>>, start: number
       advance();
       demand.set(app, at);
     },
+    setNetwork: (pod, percent) => void network.set(pod, percent),
     text: () => {
       advance();
       // With the time that it is for: on a busy machine a scrape is answered late, and rates would be off.
       const at = Math.round(position * 1000);
       const lines = [...totals].map(([app, total]) => `http_requests_total{app="${app}"} ${total} ${at}`);
-      return `# TYPE http_requests_total counter\n${lines.join('\n')}\n`;
+      const gauges = [...network].map(([pod, percent]) => `pod_network_percent{pod="${pod}"} ${percent}\n`);
+      return `# TYPE http_requests_total counter\n${lines.join('\n')}\n${gauges.join('')}`;
     },
   };
 }
