@@ -44,6 +44,7 @@ export interface Metrics {
   decided(look: {
     readonly conditions: readonly { readonly type: string; readonly reason: string }[];
     readonly delaySeconds: number | undefined;
+    readonly refits: readonly string[];
   }): void;
   /** Models were fitted, or were not. */
   fitted(fit: { readonly outcome: string; readonly seconds: number }): void;
@@ -67,6 +68,7 @@ export function createMetrics(version: string): Metrics {
   const lookDelay = histogram(registry, catalogue.lookDelay);
   const answers = counter(registry, catalogue.answers);
   const decisions = counter(registry, catalogue.decisions);
+  const refit = counter(registry, catalogue.refits);
   const created = counter(registry, catalogue.clonesCreated);
   const ended = counter(registry, catalogue.clonesEnded);
   const refused = counter(registry, catalogue.clonesRefused);
@@ -104,7 +106,8 @@ export function createMetrics(version: string): Metrics {
     clonesRequest: ({ route, code, seconds }) => clones.observe({ route, code }, seconds),
     certificateExpires: (server, atSeconds) => certificate.set({ server }, atSeconds),
     reconciled: ({ controller, outcome, seconds }) => reconcile.observe({ controller, outcome }, seconds),
-    decided: ({ conditions, delaySeconds }) => {
+    decided: ({ conditions, delaySeconds, refits }) => {
+      for (const reason of refits) refit.inc({ reason });
       for (const { type, reason } of conditions) decisions.inc({ condition: type, reason });
       if (delaySeconds !== undefined) lookDelay.observe(delaySeconds);
     },

@@ -53,8 +53,8 @@ function createController(shared: Shared, pool: FitPool) {
       if (message !== undefined) logger.warn({ namespace, name }, `${message}; it is tried again in 10 minutes`);
     },
     onProblem: ({ error, ...forecast }) => warn(logger.child(forecast), 'reading for a forecast', error),
-    onDecision: ({ namespace, name, conditions, changes, delaySeconds }) => {
-      metrics.decided({ conditions, delaySeconds });
+    onDecision: ({ namespace, name, conditions, changes, delaySeconds, refits }) => {
+      metrics.decided({ conditions, delaySeconds, refits });
       for (const { type, status, reason, message, isWarning } of changes) {
         logger[isWarning ? 'warn' : 'info']({ namespace, name, type, status, reason }, message);
       }

@@ -9,6 +9,7 @@ import { createTargetForecaster } from '../../forecast/engine.ts';
 import type { TargetForecaster } from '../../forecast/engine.ts';
 import type { DueFit } from '../../forecast/refit.ts';
 import type { HistoryState } from '../../forecast/target.ts';
+import type { FitReason } from '../../forecast/target.ts';
 import { objectKey } from '../../kube/store.ts';
 import { isTimeZone } from '../../series/calendar.ts';
 import { targetKey } from './decide.ts';
@@ -40,6 +41,8 @@ export interface Learnt {
   takeFit(forecast: DemandForecast, now: number): DueFit | undefined;
   outlook(forecast: DemandForecast, now: number): Outlook;
   history(now: number): HistoryState | undefined;
+  /** What made the fits of models due that were made since this was last asked. */
+  takeRefits(): readonly FitReason[];
   /** Status has been written for this forecast. */
   wrote(forecast: DemandForecast): void;
   /** Whether demand has moved as an average per pod does. */
@@ -143,6 +146,7 @@ function createLearnt(first: DemandForecast): Learnt {
       return watch.of(forecast).inPlaceOf(now, () => forecaster?.issue(now) ?? { kind: 'held' });
     },
     history: (now) => engine?.forecaster.history(now),
+    takeRefits: () => engine?.forecaster.takeRefits() ?? [],
     wrote: (forecast) => {
       writtenDemand = demandKey(forecast);
     },

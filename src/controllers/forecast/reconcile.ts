@@ -20,6 +20,7 @@ import { makeFit } from './fits.ts';
 import type { FitObservation, MakeFit } from './fits.ts';
 import { gather } from './gather.ts';
 import type { Gathered, GatherContext } from './gather.ts';
+import type { FitReason } from '../../forecast/target.ts';
 import { createRegistry } from './learnt.ts';
 import type { Learnt, Registry } from './learnt.ts';
 import { createUsageRegistry } from './resource-source.ts';
@@ -52,6 +53,8 @@ interface DecisionObservation {
   readonly changes: readonly (Condition & { readonly isWarning: boolean })[];
   /** How much later than planned it was; undefined when it was not planned, but came of a change. */
   readonly delaySeconds: number | undefined;
+  /** What made the fits of models due that were made since the last look. */
+  readonly refits: readonly FitReason[];
 }
 
 const { kind, plural } = demandForecastCrd;
@@ -142,7 +145,7 @@ async function reconcile(context: ReconcileContext, key: string, signal: AbortSi
   if (!isWritten) return undefined;
   learnt.wrote(forecast);
   for (const event of decision.events) context.recorder.record(regarding(forecast, event));
-  context.onDecision?.(describe(forecast, decision, delaySeconds));
+  context.onDecision?.(describe(forecast, decision, { delaySeconds, refits: learnt.takeRefits() }));
   const nowMs = context.clock.nowMs();
   const requeueAfterMs = untilNextLookMs(nowMs, context.intervalSeconds, forecast.metadata.uid);
   context.planned.set(key, nowMs + requeueAfterMs);
@@ -160,7 +163,7 @@ function takeDelay({ planned, clock }: ReconcileContext, key: string): number | 
 function describe(
   { metadata, status }: DemandForecast,
   decision: Decision,
-  delaySeconds: number | undefined,
+  seen: Pick<DecisionObservation, 'delaySeconds' | 'refits'>,
 ): DecisionObservation {
   const { namespace, name } = metadata;
   const conditions = decision.status.conditions ?? [];
@@ -169,7 +172,7 @@ function describe(
     ...condition,
     isWarning: warnings.has(condition.type),
   }));
-  return { namespace, name, conditions, changes, delaySeconds };
+  return { namespace, name, conditions, changes, ...seen };
 }
 
 async function look(
