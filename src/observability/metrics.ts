@@ -81,10 +81,7 @@ export function createMetrics(version: string): Metrics {
   const webhook = gauge(registry, catalogue.webhookState);
   const certificate = gauge(registry, catalogue.certificateExpiry);
   const leader = gauge(registry, catalogue.leader);
-  const contacts = new Map<string, () => number>();
-  gauge(registry, catalogue.cacheContact, (set) => {
-    for (const [resource, lastContactMs] of contacts) set({ resource }, lastContactMs() / 1000);
-  });
+  const contacts = followContacts(registry);
   return {
     registry,
     kubeRequest: ({ verb, outcome, seconds }) => kube.observe({ verb, outcome }, seconds),
@@ -119,6 +116,15 @@ export function createMetrics(version: string): Metrics {
 
 function setOne(of: Gauge, state: string, all: readonly string[]): void {
   for (const one of all) of.set({ state: one }, one === state ? 1 : 0);
+}
+
+/** The last contact of each cache, asked for when the gauge is read. */
+function followContacts(registry: Registry): Map<string, () => number> {
+  const contacts = new Map<string, () => number>();
+  gauge(registry, catalogue.cacheContact, (set) => {
+    for (const [resource, lastContactMs] of contacts) set({ resource }, lastContactMs() / 1000);
+  });
+  return contacts;
 }
 
 /** Sets one series of a gauge. */

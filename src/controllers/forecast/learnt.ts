@@ -109,9 +109,7 @@ function createLearnt(first: DemandForecast): Learnt {
   const leadOf = ({ spec }: DemandForecast): Lead =>
     estimateLead(leads.record, spec.lead === 'auto' ? undefined : parseDurationSeconds(spec.lead, 'spec.lead'));
   const plan = (forecast: DemandForecast): number => {
-    const { p90Seconds, source } = leadOf(forecast);
-    const wavers = source === 'Measured' && Math.abs(p90Seconds - plannedSeconds) < leadToleranceSeconds;
-    if (!wavers) plannedSeconds = p90Seconds;
+    plannedSeconds = steady(plannedSeconds, leadOf(forecast));
     return plannedSeconds;
   };
   return {
@@ -159,6 +157,12 @@ function createLearnt(first: DemandForecast): Learnt {
       explainedSeconds = now;
     },
   };
+}
+
+/** The lead that is planned with: a measured one that wavers a little does not change it. */
+function steady(plannedSeconds: number, { p90Seconds, source }: Lead): number {
+  const wavers = source === 'Measured' && Math.abs(p90Seconds - plannedSeconds) < leadToleranceSeconds;
+  return wavers ? plannedSeconds : p90Seconds;
 }
 
 /** The watch of the demand that spec names; another demand has had no incidents yet. */
