@@ -108,10 +108,7 @@ function createLearnt(first: DemandForecast): Learnt {
   const watch = createWatches(first);
   const leadOf = ({ spec }: DemandForecast): Lead =>
     estimateLead(leads.record, spec.lead === 'auto' ? undefined : parseDurationSeconds(spec.lead, 'spec.lead'));
-  const plan = (forecast: DemandForecast): number => {
-    plannedSeconds = steady(plannedSeconds, leadOf(forecast));
-    return plannedSeconds;
-  };
+  const plan = (forecast: DemandForecast): number => (plannedSeconds = steady(plannedSeconds, leadOf(forecast)));
   return {
     plan: (forecast, now) => {
       const sinceSeconds = isFor(engine, forecast) ? engine?.readUntil : undefined;
