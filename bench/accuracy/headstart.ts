@@ -34,7 +34,7 @@ export interface Request {
 
 /** Runs by method: all entrants in one contest and, if wanted, each alone. */
 export function runEntrants(samples: readonly Sample[], request: Request, entrants: Entrants): Record<string, Run> {
-  const names = entrants.models.length === 0 ? defaultModelNames : entrants.models.map(nameOf);
+  const names = entrants.models.length === 0 ? defaultModelNames(request.horizonSeconds) : entrants.models.map(nameOf);
   const all = names.map((name) => models[name]);
   const runs = { [ours]: run(samples, request, all) };
   if (!entrants.each) return runs;

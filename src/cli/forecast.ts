@@ -97,7 +97,7 @@ function batchOptions(command: ForecastCommand, { stepSeconds }: Task, known: Kn
     horizonSeconds,
     levels,
     timeZone,
-    models: (model === undefined ? defaultModelNames : [model]).map((name) => models[name]),
+    models: (model === undefined ? defaultModelNames(horizonSeconds) : [model]).map((name) => models[name]),
     ...known,
     ...(historySeconds === undefined ? {} : { historySeconds }),
   };

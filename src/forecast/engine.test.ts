@@ -49,7 +49,7 @@ describe('a forecast', () => {
 
   test('names the candidates and their losses, best first', () => {
     const { model } = forecast;
-    expect(model.candidates.map(({ name }) => name).sort()).toEqual(defaultModelNames.toSorted());
+    expect(model.candidates.map(({ name }) => name).sort()).toEqual(defaultModelNames(3600).toSorted());
     const losses = model.candidates.map(({ loss }) => loss);
     expect(losses).toEqual(losses.toSorted((a, b) => a - b));
     expect(model).toMatchObject({ name: model.candidates[0]?.name, since: last + 42 });
@@ -187,7 +187,7 @@ describe('samples that do not come as they should', () => {
     forecaster.observe(samples.filter(({ timestamp }) => timestamp % 300 === 0));
     expect(forecaster.history(last).haveSeconds).toBeGreaterThan(0.5 * day);
     const forecast = issued(forecaster.issue(last));
-    expect(forecast.model.candidates).toHaveLength(defaultModelNames.length);
+    expect(forecast.model.candidates).toHaveLength(defaultModelNames(3600).length);
     expect(forecaster.history(last).haveSeconds).toBeGreaterThan(2.9 * day);
   });
 
@@ -206,9 +206,9 @@ describe('samples that do not come as they should', () => {
   test('history that arrives afterwards is fitted at once', () => {
     const forecaster = createTargetForecaster(options);
     forecaster.observe(samples.slice(-200));
-    expect(issued(forecaster.issue(last)).model.candidates.length).toBeLessThan(defaultModelNames.length);
+    expect(issued(forecaster.issue(last)).model.candidates.length).toBeLessThan(defaultModelNames(3600).length);
     forecaster.observe(samples);
-    expect(issued(forecaster.issue(last)).model.candidates).toHaveLength(defaultModelNames.length);
+    expect(issued(forecaster.issue(last)).model.candidates).toHaveLength(defaultModelNames(3600).length);
   });
 
   test('no value at all is NaN or infinite, whatever is observed', () => {

@@ -11,12 +11,12 @@ import { createMinuteHistory } from './minute-history.ts';
 import type { MinuteHistoryState } from './minute-history.ts';
 import { restoreOnlineLevels } from './online.ts';
 import type { OnlineState } from './online.ts';
-import { dueReason, prepareFit, publishedMinutes, refit, stalestMinutes } from './refit.ts';
+import { dueReason, prepareFit, refit, stalestMinutes } from './refit.ts';
 import type { DueFit } from './refit.ts';
 import { models } from './registry.ts';
 import { createScoreboard } from './scoreboard.ts';
 import type { Accuracy, ScoreboardState } from './scoreboard.ts';
-import { createOnline, describeHistory, minuteSeconds, refuse, windowOf } from './target.ts';
+import { createOnline, describeHistory, minuteSeconds, publishedMinutes, refuse, windowOf } from './target.ts';
 import type { Fit, FitReason, HistoryState, NotIssued, Refusal, State, TargetOptions } from './target.ts';
 
 /** Skill is judged on a history of at least this; a loss below this share of mean demand is none worth to beat. */

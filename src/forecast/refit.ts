@@ -4,15 +4,20 @@ import type { FitInput } from './fit.ts';
 import { restoreForecaster } from './forecaster.ts';
 import type { ForecasterState } from './forecaster.ts';
 import type { CannotFit } from './model.ts';
-import { defaultModelNames, models } from './registry.ts';
+import { models } from './registry.ts';
 import { findLevelShift } from './shift.ts';
-import { createOnline, describeHistory, minuteSeconds, refuse, windowOf } from './target.ts';
+import {
+  createOnline,
+  describeHistory,
+  minuteSeconds,
+  modelsOf,
+  publishedMinutes,
+  refuse,
+  windowOf,
+} from './target.ts';
 import type { Fit, FitReason, State } from './target.ts';
 
 const hourSeconds = 3600;
-
-/** Minutes that a forecast publishes a value for. */
-export const publishedMinutes = 60;
 
 /** A forecast is not issued from an older last sample than this. */
 export const stalestMinutes = 15;
@@ -110,7 +115,7 @@ export function prepareFit(state: State, nowSeconds: number, reason: FitReason):
       return {
         history: history.series(head - Math.floor(options.historySeconds / minuteSeconds)),
         timeZone: options.timeZone,
-        models: options.models ?? defaultModelNames,
+        models: modelsOf(options),
         target: { windowSteps: windowMinutes, lastPosition: publishedMinutes + stalestMinutes },
         ...(inUse === undefined ? {} : { inUse: inUse.name }),
         ...(learnt === undefined ? {} : { learnt }),

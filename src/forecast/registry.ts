@@ -23,13 +23,12 @@ export const models: Readonly<Record<ModelName, Model>> = {
 /** The names of all models. */
 export const modelNames = Object.keys(models) as readonly ModelName[];
 
-/** The models that take part when nobody names any: those that win often enough for the time that they take. */
-export const defaultModelNames: readonly ModelName[] = [
-  'naive',
-  'drift',
-  'seasonal-naive',
-  'seasonal-profile',
-  'level-corrected',
-  'direct',
-  'ensemble',
-];
+const simple: readonly ModelName[] = ['naive', 'drift', 'seasonal-naive', 'seasonal-profile', 'level-corrected'];
+
+/** From so far ahead on a combination is clearly better than its parts; nearer, it is slower to follow a new level. */
+const farSeconds = 6 * 3600;
+
+/** The models that take part when nobody names any, by how far ahead is forecast: those that win often enough. */
+export function defaultModelNames(horizonSeconds: number): readonly ModelName[] {
+  return horizonSeconds < farSeconds ? simple : [...simple, 'direct', 'ensemble'];
+}

@@ -13,6 +13,9 @@ import type { LevelShift } from './shift.ts';
 export const minuteSeconds = 60;
 const hourSeconds = 3600;
 
+/** Minutes that a forecast publishes a value for. */
+export const publishedMinutes = 60;
+
 /** The maximum is taken over the lead and this much more: it insures the timing of ramps. */
 const insuranceSeconds = 300;
 
@@ -30,7 +33,7 @@ const seasonless: readonly ModelName[] = ['naive', 'drift'];
 /** What a target's forecaster is told. */
 export interface TargetOptions {
   readonly timeZone: string;
-  /** Models that may be used; default `defaultModelNames`. */
+  /** Models that may be used; default by how far ahead is forecast. */
   readonly models?: readonly ModelName[];
   /** History that models are fitted on. */
   readonly historySeconds: number;
@@ -105,8 +108,13 @@ export function windowOf({ leadSeconds }: Pick<TargetOptions, 'leadSeconds'>): n
   return Math.ceil((leadSeconds + insuranceSeconds) / minuteSeconds);
 }
 
-function needOf({ models: allowed = defaultModelNames }: TargetOptions): number {
-  return allowed.some((name) => seasonless.includes(name)) ? needSeconds : seasonalNeedSeconds;
+/** The models that may be used. */
+export function modelsOf({ models }: Pick<TargetOptions, 'models'>): readonly ModelName[] {
+  return models ?? defaultModelNames(publishedMinutes * minuteSeconds);
+}
+
+function needOf(options: TargetOptions): number {
+  return modelsOf(options).some((name) => seasonless.includes(name)) ? needSeconds : seasonalNeedSeconds;
 }
 
 /** What there is of the history, and what is needed. */
