@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ModelName } from '../api/v1alpha1/demand-forecast.ts';
 import type { Model } from './model.ts';
+import { direct } from './models/direct.ts';
 import { drift } from './models/drift.ts';
+import { ensemble } from './models/ensemble.ts';
 import { levelCorrected } from './models/level-corrected.ts';
 import { naive } from './models/naive.ts';
 import { seasonalNaive } from './models/seasonal-naive.ts';
@@ -14,6 +16,8 @@ export const models: Readonly<Record<ModelName, Model>> = {
   'seasonal-naive': seasonalNaive,
   'seasonal-profile': seasonalProfile,
   'level-corrected': levelCorrected,
+  direct,
+  ensemble,
 };
 
 /** The names of all models. */
@@ -26,4 +30,6 @@ export const defaultModelNames: readonly ModelName[] = [
   'seasonal-naive',
   'seasonal-profile',
   'level-corrected',
+  'direct',
+  'ensemble',
 ];

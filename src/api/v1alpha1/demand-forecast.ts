@@ -18,7 +18,15 @@ import {
 } from './schema.ts';
 
 /** Models that `spec.models` may name. */
-const modelNames = ['naive', 'drift', 'seasonal-naive', 'seasonal-profile', 'level-corrected'] as const;
+const modelNames = [
+  'naive',
+  'drift',
+  'seasonal-naive',
+  'seasonal-profile',
+  'level-corrected',
+  'direct',
+  'ensemble',
+] as const;
 export type ModelName = (typeof modelNames)[number];
 
 const scaleTargetRef = Type.Object(
