@@ -24,6 +24,10 @@ const modelNames = [
   'seasonal-naive',
   'seasonal-profile',
   'level-corrected',
+  'linear',
+  'random-forest',
+  'gradient-boosting',
+  'ml-random-forest',
   'direct',
   'ensemble',
 ] as const;
