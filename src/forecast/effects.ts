@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { at } from '../series/time-series.ts';
 import type { TimeSeries } from '../series/time-series.ts';
-import { addRow, createNormalEquations, mirror, residualSquares, solveNonNegative, solvePositive } from './least-squares.ts';
+import {
+  addRow,
+  createNormalEquations,
+  mirror,
+  residualSquares,
+  solveNonNegative,
+  solvePositive,
+} from './least-squares.ts';
 import type { NormalEquations } from './least-squares.ts';
 import type { FitContext, Regressor } from './model.ts';
 

@@ -58,7 +58,8 @@ export function residualSquares({ width, matrix, vector, squares }: NormalEquati
   let sum = squares;
   for (let row = 0; row < width; row += 1) {
     let product = 0;
-    for (let column = 0; column < width; column += 1) product += at(matrix, row * width + column) * at(solution, column);
+    for (let column = 0; column < width; column += 1)
+      product += at(matrix, row * width + column) * at(solution, column);
     sum += at(solution, row) * (product - 2 * at(vector, row));
   }
   return Math.max(0, sum);
@@ -168,7 +169,8 @@ function retreat(
       ...bad.map((index) => at(from, index) / Math.max(at(from, index) - at(wanted, index), Number.MIN_VALUE)),
     );
     from = from.map((value, index) => value + share * (at(wanted, index) - value));
-    for (const index of bad) if (at(from, index) <= Number.EPSILON * Math.abs(at(wanted, index))) passive[index] = false;
+    for (const index of bad)
+      if (at(from, index) <= Number.EPSILON * Math.abs(at(wanted, index))) passive[index] = false;
     if (bad.every((index) => passive[index] === true)) for (const index of bad) passive[index] = false;
     from = from.map((value, index) => (passive[index] === true ? value : 0));
   }
@@ -182,7 +184,10 @@ function solveSubset(matrix: Float64Array, vector: Float64Array, passive: readon
       part[row * chosen.length + column] = at(matrix, source * vector.length + other);
     }
   }
-  const solved = solvePositive(part, Float64Array.from(chosen, (index) => at(vector, index)));
+  const solved = solvePositive(
+    part,
+    Float64Array.from(chosen, (index) => at(vector, index)),
+  );
   const solution = new Float64Array(vector.length);
   for (const [row, index] of chosen.entries()) solution[index] = at(solved, row);
   return solution;

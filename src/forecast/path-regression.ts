@@ -297,10 +297,17 @@ function errorOf(
 function fitAnchor({ width, features, targets, weights, count }: RowList, { level, share }: Followed): Float64Array {
   const nothing = new Float64Array(width);
   if (count < fewestRows) return nothing;
-  const rest = targets.subarray(0, count).map((target, row) => target - share * at(features, row * width + fixed + level));
+  const rest = targets
+    .subarray(0, count)
+    .map((target, row) => target - share * at(features, row * width + fixed + level));
   const fitRows = (to: number): Float64Array =>
     fitHuber(
-      { width, features: features.subarray(0, to * width), targets: rest.subarray(0, to), weights: weights.subarray(0, to) },
+      {
+        width,
+        features: features.subarray(0, to * width),
+        targets: rest.subarray(0, to),
+        weights: weights.subarray(0, to),
+      },
       ridge,
       rounds,
     );
@@ -311,7 +318,8 @@ function fitAnchor({ width, features, targets, weights, count }: RowList, { leve
   let smallest = Number.POSITIVE_INFINITY;
   for (const { belief, handicap } of beliefs) {
     let error = 0;
-    for (let row = known; row < count; row += 1) error += at(weights, row) * Math.abs(at(rest, row) - belief * at(said, row));
+    for (let row = known; row < count; row += 1)
+      error += at(weights, row) * Math.abs(at(rest, row) - belief * at(said, row));
     if (!(handicap * error < smallest)) continue;
     smallest = handicap * error;
     best = belief;

@@ -9,6 +9,7 @@ import { levelCorrected } from './models/level-corrected.ts';
 import { linear } from './models/linear.ts';
 import { mlRandomForest } from './models/ml-random-forest.ts';
 import { naive } from './models/naive.ts';
+import { prophet } from './models/prophet.ts';
 import { randomForest } from './models/random-forest.ts';
 import { seasonalNaive } from './models/seasonal-naive.ts';
 import { seasonalProfile } from './models/seasonal-profile.ts';
@@ -20,6 +21,7 @@ export const models: Readonly<Record<ModelName, Model>> = {
   'seasonal-naive': seasonalNaive,
   'seasonal-profile': seasonalProfile,
   'level-corrected': levelCorrected,
+  prophet,
   linear,
   'random-forest': randomForest,
   'gradient-boosting': gradientBoosting,

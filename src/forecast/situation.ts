@@ -122,7 +122,10 @@ export function emptySituation(of: {
 
 /** How much of each level is left after a step: the first one is little more than the last step. */
 function decaysOf(stepSeconds: number): number[] {
-  return [0.05, ...levelSeconds.filter((seconds) => seconds >= stepSeconds).map((seconds) => 0.5 ** (stepSeconds / seconds))];
+  return [
+    0.05,
+    ...levelSeconds.filter((seconds) => seconds >= stepSeconds).map((seconds) => 0.5 ** (stepSeconds / seconds)),
+  ];
 }
 
 /** The situation that gave the state, on a profile of its own or one that is led beside it. */

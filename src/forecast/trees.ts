@@ -127,7 +127,8 @@ export function growTree(binned: Binned, rows: Int32Array, targets: Targets, gro
   const pending: Piece[] = [{ node: 0, from: 0, to: order.length, depth: 0 }];
   const scratch: Scratch = createScratch(binned.width, order.length);
   for (let piece = pending.pop(); piece !== undefined; piece = pending.pop()) {
-    const split = piece.depth < growth.depth ? bestSplit(binned, order, { piece, targets, growth, scratch }) : undefined;
+    const split =
+      piece.depth < growth.depth ? bestSplit(binned, order, { piece, targets, growth, scratch }) : undefined;
     const node = nodes[piece.node];
     if (split === undefined || node === undefined) {
       leaves.push(piece);

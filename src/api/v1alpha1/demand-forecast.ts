@@ -24,6 +24,7 @@ const modelNames = [
   'seasonal-naive',
   'seasonal-profile',
   'level-corrected',
+  'prophet',
   'linear',
   'random-forest',
   'gradient-boosting',
