@@ -76,14 +76,12 @@ export function solvePositive(matrix: Float64Array, vector: Float64Array): Float
   for (let row = 0; row < size; row += 1) {
     let sum = at(solution, row);
     for (let other = 0; other < row; other += 1) sum -= at(lower, row * size + other) * at(solution, other);
-    const pivot = at(lower, row * size + row);
-    solution[row] = pivot === 0 ? 0 : sum / pivot;
+    solution[row] = quotient(sum, at(lower, row * size + row));
   }
   for (let row = size - 1; row >= 0; row -= 1) {
     let sum = at(solution, row);
     for (let other = row + 1; other < size; other += 1) sum -= at(lower, other * size + row) * at(solution, other);
-    const pivot = at(lower, row * size + row);
-    solution[row] = pivot === 0 ? 0 : sum / pivot;
+    solution[row] = quotient(sum, at(lower, row * size + row));
   }
   return solution;
 }
@@ -94,17 +92,21 @@ function decompose(matrix: Float64Array, size: number): Float64Array {
     const from = row * size;
     for (let column = 0; column <= row; column += 1) {
       const other = column * size;
-      let sum = matrix[from + column] ?? 0;
+      let sum = at(matrix, from + column);
       for (let index = 0; index < column; index += 1) sum -= (lower[from + index] ?? 0) * (lower[other + index] ?? 0);
-      if (row === column) {
-        lower[from + row] = sum > singular * (matrix[from + row] ?? 0) ? Math.sqrt(sum) : 0;
-      } else {
-        const pivot = lower[other + column] ?? 0;
-        lower[from + column] = pivot === 0 ? 0 : sum / pivot;
-      }
+      lower[from + column] =
+        row === column ? rootOf(sum, at(matrix, from + row)) : quotient(sum, at(lower, other + column));
     }
   }
   return lower;
+}
+
+function rootOf(pivot: number, diagonal: number): number {
+  return pivot > singular * diagonal ? Math.sqrt(pivot) : 0;
+}
+
+function quotient(sum: number, pivot: number): number {
+  return pivot === 0 ? 0 : sum / pivot;
 }
 
 /**

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { localCalendar } from '../series/calendar.ts';
 import { at } from '../series/time-series.ts';
-import type { TimeSeries } from '../series/time-series.ts';
 import { demandOf } from './demand-path.ts';
 import { regressorAt } from './effects.ts';
 import type { BlockedRows, Learnt } from './forest.ts';
 import { transform, untransform } from './level.ts';
 import type { CannotFit, FitContext, FittedModel, Model, ModelState } from './model.ts';
-import { copyCoefficients, fitPath, predictPath, readPath } from './path-regression.ts';
-import type { PathCoefficients, PathFit } from './path-regression.ts';
+import { fitPath } from './path-regression.ts';
+import type { PathFit } from './path-regression.ts';
+import { copyCoefficients, predictPath, readPath } from './path.ts';
+import type { PathCoefficients } from './path.ts';
 import type { DayProfileState } from './profile.ts';
 import { refuseShort } from './refusals.ts';
 import { restoreSituation, targetWidth } from './situation.ts';
@@ -54,7 +55,7 @@ export function createRatioModel(setup: RatioSetup): Model {
       const refusal = refuseShort(history);
       if (refusal !== undefined) return refusal;
       const path = fitPath(history, context);
-      const learnt = learn(setup, path, { history, context });
+      const learnt = learn(setup, path, context);
       if ('kind' in learnt) return learnt;
       return createFitted({ name, context, situation: path.situation, coefficients: path.coefficients, learnt });
     },
@@ -194,7 +195,7 @@ function featureWidth(levels: number, regressors: number): number {
 function learn(
   { mostRows, learn: learner }: RatioSetup,
   { situation, coefficients, walk }: PathFit,
-  { history, context }: { history: TimeSeries; context: FitContext },
+  context: FitContext,
 ): Learnt | CannotFit {
   const width = featureWidth(situation.levelCount, context.regressors?.length ?? 0);
   const calendar = localCalendar(context.timeZone);

@@ -171,28 +171,11 @@ export function restoreSituation(
       profile.add(now, neverNegative && demand >= 0 ? Math.max(0, rest) : rest);
       observe(demand, known);
     },
-    describe: () => ({
-      ...profile.shape().weights,
-      ...Object.fromEntries(effects.map(({ name, size }) => [`effect ${name}`, size])),
-    }),
+    describe: () => ({ ...profile.shape().weights, ...sizesOf(effects) }),
     expected,
     origin: (known = expected(1)) => ({ ...levelsOf(levels, decays, scale), expected: known }),
     target: (row, offset, { lead, expected: ahead }) => {
-      const time = now + (lead - 1) * stepSeconds;
-      const { day, secondOfDay } = calendar.local(time);
-      const angle = (2 * Math.PI * secondOfDay) / daySeconds;
-      const weekday = dayOfWeek(day);
-      const holiday = context.holidays?.has(day) === true ? 1 : 0;
-      row[offset] = ahead;
-      row[offset + 1] = cells.before(time, 1);
-      row[offset + 2] = cells.before(time, 7);
-      row[offset + 3] = Math.sin(angle);
-      row[offset + 4] = Math.cos(angle);
-      row[offset + 5] = Math.sin(2 * angle);
-      row[offset + 6] = Math.cos(2 * angle);
-      row[offset + 7] = weekday === 0 || weekday === 6 ? 1 : 0;
-      row[offset + 8] = holiday;
-      row[offset + 9] = holiday * ahead;
+      fillTarget(row, offset, { time: now + (lead - 1) * stepSeconds, ahead, cells, calendar, context });
     },
     snapshot: () => ({
       now,
@@ -205,6 +188,35 @@ export function restoreSituation(
       effects,
     }),
   };
+}
+
+function sizesOf(effects: readonly Effect[]): Record<string, number> {
+  return Object.fromEntries(effects.map(({ name, size }) => [`effect ${name}`, size]));
+}
+
+interface Target {
+  readonly time: number;
+  readonly ahead: number;
+  readonly cells: Cells;
+  readonly calendar: LocalCalendar;
+  readonly context: FitContext;
+}
+
+function fillTarget(row: Float64Array, offset: number, { time, ahead, cells, calendar, context }: Target): void {
+  const { day, secondOfDay } = calendar.local(time);
+  const angle = (2 * Math.PI * secondOfDay) / daySeconds;
+  const weekday = dayOfWeek(day);
+  const holiday = context.holidays?.has(day) === true ? 1 : 0;
+  row[offset] = ahead;
+  row[offset + 1] = cells.before(time, 1);
+  row[offset + 2] = cells.before(time, 7);
+  row[offset + 3] = Math.sin(angle);
+  row[offset + 4] = Math.cos(angle);
+  row[offset + 5] = Math.sin(2 * angle);
+  row[offset + 6] = Math.cos(2 * angle);
+  row[offset + 7] = weekday === 0 || weekday === 6 ? 1 : 0;
+  row[offset + 8] = holiday;
+  row[offset + 9] = holiday * ahead;
 }
 
 function levelsOf(levels: readonly Level[], decays: readonly number[], scale: number): Omit<Origin, 'expected'> {

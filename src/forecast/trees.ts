@@ -206,26 +206,36 @@ interface Split {
 function bestSplit(binned: Binned, order: Int32Array, search: Search): Split | undefined {
   const { piece, targets, growth, scratch } = search;
   if (piece.to - piece.from < 2 * growth.leastRows) return undefined;
+  const { squares, ...sums } = sumsOf(order, piece, targets);
+  let best: Split | undefined;
+  let largest = leastGain * squares;
+  for (const feature of scratch.features.subarray(0, drawFeatures(scratch.features, growth))) {
+    fillHistogram(binned, order, { ...search, feature });
+    const bins = (binned.edges[feature] ?? noEdges).length + 1;
+    const split = bestCut(scratch, { ...sums, feature, bins, rows: piece.to - piece.from, growth });
+    if (split === undefined || split.gain <= largest) continue;
+    best = split;
+    largest = split.gain;
+  }
+  return best;
+}
+
+function sumsOf(
+  order: Int32Array,
+  { from, to }: Piece,
+  { values, weights }: Targets,
+): { sum: number; total: number; squares: number } {
   let sum = 0;
   let total = 0;
   let squares = 0;
-  for (let index = piece.from; index < piece.to; index += 1) {
-    const row = order[index] ?? 0;
-    const weight = targets.weights[row] ?? 0;
-    const value = targets.values[row] ?? 0;
+  for (const row of order.subarray(from, to)) {
+    const weight = weights[row] ?? 0;
+    const value = values[row] ?? 0;
     sum += weight * value;
     total += weight;
     squares += weight * value * value;
   }
-  let best: Split | undefined;
-  const tried = drawFeatures(scratch.features, growth);
-  for (let position = 0; position < tried; position += 1) {
-    const feature = scratch.features[position] ?? 0;
-    fillHistogram(binned, order, { ...search, feature });
-    const split = bestCut(scratch, { feature, sum, total, bins: (binned.edges[feature]?.length ?? 0) + 1, growth });
-    if (split !== undefined && split.gain > (best?.gain ?? leastGain * squares)) best = split;
-  }
-  return best;
+  return { sum, total, squares };
 }
 
 /** Moves the features to look at to the front, and says how many they are. */
@@ -265,28 +275,32 @@ interface Node {
   readonly sum: number;
   readonly total: number;
   readonly bins: number;
+  readonly rows: number;
   readonly growth: Growth;
 }
 
-function bestCut({ counts, weights, sums }: Scratch, { feature, sum, total, bins, growth }: Node): Split | undefined {
-  let best: Split | undefined;
+function bestCut({ counts, weights, sums }: Scratch, node: Node): Split | undefined {
+  const { feature, sum, total, bins, rows, growth } = node;
+  let best = 0;
+  let gain = 0;
   let left = 0;
   let leftWeight = 0;
   let leftSum = 0;
-  let rows = 0;
-  for (let code = 0; code < bins; code += 1) rows += counts[code] ?? 0;
   const parent = (sum * sum) / total;
   for (let cut = 0; cut < bins - 1; cut += 1) {
-    left += counts[cut] ?? 0;
-    leftWeight += weights[cut] ?? 0;
-    leftSum += sums[cut] ?? 0;
-    if (counts[cut] === 0 || left < growth.leastRows) continue;
+    left += at(counts, cut);
+    leftWeight += at(weights, cut);
+    leftSum += at(sums, cut);
+    if (left < growth.leastRows) continue;
     if (rows - left < growth.leastRows) break;
     const rest = sum - leftSum;
-    const gain = (leftSum * leftSum) / leftWeight + (rest * rest) / (total - leftWeight) - parent;
-    if (gain > (best?.gain ?? 0)) best = { feature, cut, gain };
+    const gained = (leftSum * leftSum) / leftWeight + (rest * rest) / (total - leftWeight) - parent;
+    // A cut after an empty bin gains the same: the first one counts.
+    if (!(gained > gain)) continue;
+    gain = gained;
+    best = cut;
   }
-  return best;
+  return gain > 0 ? { feature, cut: best, gain } : undefined;
 }
 
 /** Brings the rows that go left to the front of the piece, in their order, and says where the others begin. */
@@ -340,14 +354,15 @@ export function packTrees(trees: readonly (readonly TreeNode[])[]): Grove {
 
 /** The sum of the values of the leaves that a row of features falls into. */
 export function sumOfTrees(grove: Grove, row: Float64Array): number {
-  const { roots, features, thresholds, left, right, values } = grove;
   let sum = 0;
-  for (let tree = 0; tree < roots.length; tree += 1) {
-    let node = roots[tree] ?? 0;
-    for (let next = left[node] ?? 0; next !== 0; next = left[node] ?? 0) {
-      node = (row[features[node] ?? 0] ?? 0) < (thresholds[node] ?? 0) ? next : (right[node] ?? 0);
-    }
-    sum += values[node] ?? 0;
-  }
+  for (const root of grove.roots) sum += at(grove.values, leafOf(grove, root, row));
   return sum;
+}
+
+function leafOf({ features, thresholds, left, right }: Grove, root: number, row: Float64Array): number {
+  let node = root;
+  for (let next = left[node] ?? 0; next !== 0; next = left[node] ?? 0) {
+    node = at(row, features[node] ?? 0) < at(thresholds, node) ? next : (right[node] ?? 0);
+  }
+  return node;
 }

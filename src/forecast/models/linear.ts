@@ -2,8 +2,9 @@
 import type { TimeSeries } from '../../series/time-series.ts';
 import type { CannotFit, FitContext, FittedModel, Model, ModelState } from '../model.ts';
 import { demandOf } from '../demand-path.ts';
-import { copyCoefficients, fitPath, predictPath } from '../path-regression.ts';
-import type { PathCoefficients } from '../path-regression.ts';
+import { fitPath } from '../path-regression.ts';
+import { copyCoefficients, predictPath } from '../path.ts';
+import type { PathCoefficients } from '../path.ts';
 import type { DayProfileState } from '../profile.ts';
 import { refuseShort } from '../refusals.ts';
 import { restoreSituation } from '../situation.ts';
