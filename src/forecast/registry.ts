@@ -4,8 +4,13 @@ import type { Model } from './model.ts';
 import { direct } from './models/direct.ts';
 import { drift } from './models/drift.ts';
 import { ensemble } from './models/ensemble.ts';
+import { gradientBoosting } from './models/gradient-boosting.ts';
 import { levelCorrected } from './models/level-corrected.ts';
+import { linear } from './models/linear.ts';
+import { mlRandomForest } from './models/ml-random-forest.ts';
 import { naive } from './models/naive.ts';
+import { prophet } from './models/prophet.ts';
+import { randomForest } from './models/random-forest.ts';
 import { seasonalNaive } from './models/seasonal-naive.ts';
 import { seasonalProfile } from './models/seasonal-profile.ts';
 
@@ -16,6 +21,11 @@ export const models: Readonly<Record<ModelName, Model>> = {
   'seasonal-naive': seasonalNaive,
   'seasonal-profile': seasonalProfile,
   'level-corrected': levelCorrected,
+  prophet,
+  linear,
+  'random-forest': randomForest,
+  'gradient-boosting': gradientBoosting,
+  'ml-random-forest': mlRandomForest,
   direct,
   ensemble,
 };

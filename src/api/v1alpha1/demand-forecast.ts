@@ -25,6 +25,11 @@ const modelNames = [
   'seasonal-naive',
   'seasonal-profile',
   'level-corrected',
+  'prophet',
+  'linear',
+  'random-forest',
+  'gradient-boosting',
+  'ml-random-forest',
   'direct',
   'ensemble',
 ] as const;
