@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { HeadstartError } from '../base/errors.ts';
@@ -12,14 +12,19 @@ const besides = ['', '-wal', '-shm', '-journal'];
 const mostBytes = 2 ** 30;
 const pageBytes = 2 ** 14;
 
+/** What is discarded, or could not be read or kept, and why; nothing of it stops anything. */
+export interface StoreProblem {
+  readonly outcome: 'discarded' | 'failed';
+  readonly error: HeadstartError;
+}
+
 /** Where states are kept, and who is told. */
 export interface DatabaseOptions {
-  /** It is made if it is not there. */
+  /** It is made if it is not there; what it lies in is not. */
   readonly folder: string;
   /** States of other versions are discarded. */
   readonly version: string;
-  /** Told what is discarded or cannot be kept, and why; nothing of it stops anything. */
-  readonly onProblem: (error: HeadstartError) => void;
+  readonly onProblem: (problem: StoreProblem) => void;
   /** Default 1 GiB. */
   readonly mostBytes?: number;
 }
@@ -45,7 +50,7 @@ export function openDatabase(options: DatabaseOptions): Database {
           // A file that is broken somewhere is broken.
           database.close();
           database = beginAnew(options, error);
-        } else options.onProblem(problem(what, error));
+        } else options.onProblem(failed(what, error));
         return undefined;
       }
     },
@@ -62,24 +67,26 @@ function openOrBegin(options: DatabaseOptions): DatabaseSync | undefined {
     return open(options);
   } catch (error) {
     if (isBroken(error)) return beginAnew(options, error);
-    options.onProblem(problem('nothing is kept for the next start', error));
+    options.onProblem(failed('nothing is kept for the next start', error));
     return undefined;
   }
 }
 
 function beginAnew(options: DatabaseOptions, broken: unknown): DatabaseSync | undefined {
-  options.onProblem(problem('all states that were kept are discarded', broken));
+  const discarded = new HeadstartError('Unavailable', 'all states that were kept are discarded', { cause: broken });
+  options.onProblem({ outcome: 'discarded', error: discarded });
   try {
     for (const end of besides) rmSync(join(options.folder, fileName + end), { force: true });
     return open(options);
   } catch (error) {
-    options.onProblem(problem('nothing is kept for the next start', error));
+    options.onProblem(failed('nothing is kept for the next start', error));
     return undefined;
   }
 }
 
 function open({ folder, version, onProblem, mostBytes: limit = mostBytes }: DatabaseOptions): DatabaseSync {
-  mkdirSync(folder, { recursive: true });
+  // Not recursive: below /proc that never ends (Node.js 24).
+  if (!existsSync(folder)) mkdirSync(folder);
   const database = new DatabaseSync(join(folder, fileName));
   try {
     // What the operating system has is safe from the end of the process. A machine that fails may break the file,
@@ -99,7 +106,7 @@ function open({ folder, version, onProblem, mostBytes: limit = mostBytes }: Data
     const { changes } = database.prepare('DELETE FROM states WHERE version <> ?').run(version);
     if (changes > 0) {
       const message = `${changes} states that were kept are discarded: they are of another version than ${version}`;
-      onProblem(new HeadstartError('InvalidInput', message));
+      onProblem({ outcome: 'discarded', error: new HeadstartError('InvalidInput', message) });
     }
     return database;
   } catch (error) {
@@ -114,6 +121,6 @@ function isBroken(error: unknown): boolean {
   return errcode === 11 || errcode === 26 || errcode === 1 || (typeof errcode === 'number' && (errcode & 0xff) === 11);
 }
 
-function problem(what: string, cause: unknown): HeadstartError {
-  return new HeadstartError('Unavailable', what, { cause });
+function failed(what: string, cause: unknown): StoreProblem {
+  return { outcome: 'failed', error: new HeadstartError('Unavailable', what, { cause }) };
 }

@@ -27,13 +27,14 @@ afterEach(() => {
 const file = (): string => join(folder, 'forecasts.sqlite');
 
 function open(options: Partial<Parameters<typeof openStateStore>[0]> = {}): StateStore {
-  const onProblem = (error: HeadstartError): void => void problems.push(`${error.code}: ${errorMessage(error)}`);
+  const onProblem: Parameters<typeof openStateStore>[0]['onProblem'] = ({ outcome, error }) =>
+    void problems.push(`${outcome}: ${errorMessage(error)}`);
   const store = openStateStore({ folder, version: '1', onProblem, ...options });
   opened.push(store);
   return store;
 }
 
-const key = { uid: 'a-uid', spec: 'a spec' };
+const key = { uid: 'a-uid', name: 'shop/web', spec: 'a spec' };
 const kept = {
   state: { values: Float64Array.of(1, Number.NaN, -0), name: 'x', more: [{ n: 1 }] },
   savedAt: 1_800_000_000,
@@ -78,7 +79,7 @@ describe('a state', () => {
     store.save(key, kept);
     expect(store.load({ ...key, spec: 'another' })).toBeUndefined();
     expect(store.load(key)).toBeUndefined();
-    expect(problems).toEqual(['InvalidInput: the state that was kept is discarded: it was learnt for another spec']);
+    expect(problems).toEqual(['discarded: the state that was kept of shop/web is discarded: it was learnt for another spec']);
   });
 
   test('of another version is discarded at the start, and says so', () => {
@@ -87,7 +88,7 @@ describe('a state', () => {
     store.close();
     expect(open({ version: '2' }).load(key)).toBeUndefined();
     expect(problems).toEqual([
-      'InvalidInput: 1 states that were kept are discarded: they are of another version than 2',
+      'discarded: 1 states that were kept are discarded: they are of another version than 2',
     ]);
   });
 
@@ -115,7 +116,7 @@ describe('a file', () => {
     if (name === 'is cut off') writeFileSync(file(), new Uint8Array(statSync(file()).size).fill(7, 200));
     const store = open();
     expect(store.load(key)).toBeUndefined();
-    expect(problems).toEqual([expect.stringContaining('all states that were kept are discarded')]);
+    expect(problems).toEqual([expect.stringMatching(/^discarded: all states that were kept are discarded/)]);
     expect(store.save(key, kept)).toBe(true);
     expect(store.load(key)).toEqual(kept);
   });
@@ -139,7 +140,7 @@ describe('a file', () => {
     const store = open(process.getuid?.() === 0 ? { folder: '/dev/null/headstart' } : {});
     expect(store.save(key, kept)).toBe(false);
     expect(store.load(key)).toBeUndefined();
-    expect(problems).toEqual([expect.stringMatching(/^Unavailable: nothing is kept for the next start: ./)]);
+    expect(problems).toEqual([expect.stringMatching(/^failed: nothing is kept for the next start: ./)]);
     chmodSync(folder, 0o700);
   });
 
@@ -162,9 +163,24 @@ describe('a file', () => {
   });
 
   test('is made with its folder', () => {
-    const store = open({ folder: join(folder, 'a', 'b') });
+    const store = open({ folder: join(folder, 'a') });
     store.save(key, kept);
-    expect(existsSync(join(folder, 'a', 'b', 'forecasts.sqlite'))).toBe(true);
+    expect(existsSync(join(folder, 'a', 'forecasts.sqlite'))).toBe(true);
+  });
+
+  test.each([['below /proc', '/proc/headstart'], ['in a folder that is not there', '/nowhere/headstart']])(
+    'that is to be %s is not made: it goes on without, and says so',
+    (_, where) => {
+      expect(open({ folder: where }).save(key, kept)).toBe(false);
+      expect(problems).toEqual([expect.stringMatching(/^failed: nothing is kept for the next start: ENOENT/)]);
+    },
+  );
+
+  test('keeps what can be, and says what cannot', () => {
+    const store = open();
+    expect(store.save(key, { ...kept, state: () => 'no data' })).toBe(false);
+    expect(problems).toEqual([expect.stringMatching(/^failed: keeping the state of shop\/web: /)]);
+    expect(store.save({ ...key, uid: 'b' }, { ...kept, savedAt: kept.savedAt + 600 })).toBe(true);
   });
 });
 

@@ -11,6 +11,8 @@ const pauseSeconds = 600;
 export interface StateKey {
   /** Whose: the uid of an object. */
   readonly uid: string;
+  /** Its name, for messages. */
+  readonly name: string;
   /** What it was learnt for: a state for anything else is of no use. */
   readonly spec: string;
 }
@@ -43,23 +45,25 @@ export function openStateStore(options: DatabaseOptions): StateStore {
     database.attempt('forgetting a state', (open) => open.prepare('DELETE FROM states WHERE uid = ?').run(uid));
   };
   return {
-    load: ({ uid, spec }) => {
+    load: ({ uid, name, spec }) => {
       const query = 'SELECT spec, saved_at, state FROM states WHERE uid = ?';
-      const row = database.attempt('reading a state', (open) => open.prepare(query).get(uid));
+      const row = database.attempt(`reading the state of ${name}`, (open) => open.prepare(query).get(uid));
       if (row === undefined) return undefined;
       try {
         return readRow(row, spec);
       } catch (cause) {
-        options.onProblem(new HeadstartError('InvalidInput', 'the state that was kept is discarded', { cause }));
+        const error = new HeadstartError('InvalidInput', `the state that was kept of ${name} is discarded`, { cause });
+        options.onProblem({ outcome: 'discarded', error });
         forget(uid);
         return undefined;
       }
     },
-    save: ({ uid, spec }, { state, savedAt }) => {
+    save: ({ uid, name, spec }, { state, savedAt }) => {
       if (savedAt < pausedUntil || !database.isOpen()) return false;
-      const row = [uid, spec, options.version, savedAt, encodeState(state)];
-      const written = database.attempt('keeping a state', (open) =>
-        open.prepare('INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?)').run(...row),
+      const written = database.attempt(`keeping the state of ${name}`, (open) =>
+        open
+          .prepare('INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?)')
+          .run(uid, spec, options.version, savedAt, encodeState(state)),
       );
       if (written === undefined) pausedUntil = savedAt + pauseSeconds;
       return written !== undefined;
