@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:https';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startBalancer } from './balancer.ts';
 import type { Balancer } from './balancer.ts';
@@ -242,6 +243,8 @@ async function startProcess(shell: Shell, role: RenderedRole, index: number): Pr
       HEADSTART_SECURE_PORT: String(securePort),
       HEADSTART_WEBHOOK_PORT: String(webhookPort),
       HEADSTART_OPERATIONS_PORT: String(operationsPort),
+      // Its emptyDir: there again when the container is started anew.
+      HEADSTART_STATE_DIR: join(shell.group.dir, `${role.deployment}-${index}-state`),
       ...shell.env,
     },
   });
