@@ -29,7 +29,9 @@ const writer = `
     if (round === 2) process.stdout.write('ready');
   }`;
 
-test.each([0, 3, 11, 29, 53])('a process that is killed while it writes leaves whole states (after %i ms)', async (ms) => {
+test.each([
+  0, 3, 11, 29, 53,
+])('a process that is killed while it writes leaves whole states (after %i ms)', async (ms) => {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', writer, folder], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -79,7 +79,9 @@ describe('a state', () => {
     store.save(key, kept);
     expect(store.load({ ...key, spec: 'another' })).toBeUndefined();
     expect(store.load(key)).toBeUndefined();
-    expect(problems).toEqual(['discarded: the state that was kept of shop/web is discarded: it was learnt for another spec']);
+    expect(problems).toEqual([
+      'discarded: the state that was kept of shop/web is discarded: it was learnt for another spec',
+    ]);
   });
 
   test('of another version is discarded at the start, and says so', () => {
@@ -87,9 +89,7 @@ describe('a state', () => {
     store.save(key, kept);
     store.close();
     expect(open({ version: '2' }).load(key)).toBeUndefined();
-    expect(problems).toEqual([
-      'discarded: 1 states that were kept are discarded: they are of another version than 2',
-    ]);
+    expect(problems).toEqual(['discarded: 1 states that were kept are discarded: they are of another version than 2']);
   });
 
   test.each<[string, string, string]>([
@@ -168,13 +168,13 @@ describe('a file', () => {
     expect(existsSync(join(folder, 'a', 'forecasts.sqlite'))).toBe(true);
   });
 
-  test.each([['below /proc', '/proc/headstart'], ['in a folder that is not there', '/nowhere/headstart']])(
-    'that is to be %s is not made: it goes on without, and says so',
-    (_, where) => {
-      expect(open({ folder: where }).save(key, kept)).toBe(false);
-      expect(problems).toEqual([expect.stringMatching(/^failed: nothing is kept for the next start: ENOENT/)]);
-    },
-  );
+  test.each([
+    ['below /proc', '/proc/headstart'],
+    ['in a folder that is not there', '/nowhere/headstart'],
+  ])('that is to be %s is not made: it goes on without, and says so', (_, where) => {
+    expect(open({ folder: where }).save(key, kept)).toBe(false);
+    expect(problems).toEqual([expect.stringMatching(/^failed: nothing is kept for the next start: ENOENT/)]);
+  });
 
   test('keeps what can be, and says what cannot', () => {
     const store = open();

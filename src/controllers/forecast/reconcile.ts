@@ -63,7 +63,8 @@ interface DecisionObservation {
 const { kind, plural } = demandForecastCrd;
 
 /** What the controller works with; see ReconcileContext for the rest. */
-interface ForecastControllerOptions extends Omit<ReconcileContext, 'registry' | 'keeper' | 'inTurn' | 'planned' | 'usage'> {
+interface ForecastControllerOptions
+  extends Omit<ReconcileContext, 'registry' | 'keeper' | 'inTurn' | 'planned' | 'usage'> {
   /** Where what is learnt is kept for the next start; nowhere when left out. */
   readonly keep?: KeepOptions;
   /** Uniform in [0, 1). */
@@ -159,8 +160,7 @@ async function reconcile(context: ReconcileContext, key: string, signal: AbortSi
     context.usage.forget(namespace, name);
     return undefined;
   }
-  const { registry, inTurn } = context;
-  const learnt = registry.find(forecast) ?? (await inTurn(() => registry.get(forecast)));
+  const learnt = await learntOf(context, forecast);
   const decision = await look(context, forecast, { learnt, signal });
   const isWritten = await write(context, forecast, { decision, learnt, signal });
   if (!isWritten) return undefined;
@@ -172,6 +172,12 @@ async function reconcile(context: ReconcileContext, key: string, signal: AbortSi
   const requeueAfterMs = untilNextLookMs(nowMs, context.intervalSeconds, forecast.metadata.uid);
   context.planned.set(key, nowMs + requeueAfterMs);
   return { requeueAfterMs };
+}
+
+/** What was kept is taken in turn. */
+async function learntOf({ registry, keeper, inTurn }: ReconcileContext, forecast: DemandForecast): Promise<Learnt> {
+  if (keeper === undefined) return registry.get(forecast);
+  return registry.find(forecast) ?? (await inTurn(() => registry.get(forecast)));
 }
 
 async function keepInTurn({ keeper, inTurn }: ReconcileContext, forecast: DemandForecast, learnt: Learnt) {
