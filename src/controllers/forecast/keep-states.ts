@@ -33,6 +33,8 @@ export interface StateOf {
 export interface Keeper {
   /** What `restore` makes of what was kept for this spec; undefined when that is nothing, or of no use. */
   restore<T>(forecast: DemandForecast, spec: string, restore: (state: unknown) => T): T | undefined;
+  /** Says why what was kept is of no use, and forgets it. */
+  discard(forecast: DemandForecast, cause: unknown): void;
   /** Whether the state is to be kept now; who is told so does it. */
   takeTurn(forecast: DemandForecast): boolean;
   /** When it was last kept, by this process or the one before; ms since the epoch. */
@@ -50,7 +52,15 @@ export function createKeeper(
 ): Keeper {
   const keptAtMs = new Map<string, number>();
   let lastTurnMs = Number.NEGATIVE_INFINITY;
+  const discard: Keeper['discard'] = (forecast, cause) => {
+    const { name, uid } = keyOf(forecast, '');
+    const message = `the state that was kept of ${name} is discarded`;
+    onProblem({ outcome: 'discarded', error: new HeadstartError('InvalidInput', message, { cause }) });
+    keptAtMs.delete(uid);
+    store.forget(uid);
+  };
   return {
+    discard,
     restore: (forecast, spec, restore) => {
       const key = keyOf(forecast, spec);
       const kept = store.load(key);
@@ -62,9 +72,7 @@ export function createKeeper(
         onState('restored');
         return restored;
       } catch (cause) {
-        const message = `the state that was kept of ${key.name} is discarded`;
-        onProblem({ outcome: 'discarded', error: new HeadstartError('InvalidInput', message, { cause }) });
-        store.forget(key.uid);
+        discard(forecast, cause);
         return undefined;
       }
     },

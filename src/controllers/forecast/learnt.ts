@@ -77,11 +77,19 @@ export interface Registry {
   /** The same, else what was kept by a process before, which takes milliseconds, else nothing learnt yet. */
   get(forecast: DemandForecast): Learnt;
   forget(namespace: string, name: string): void;
+  /** What a process before learnt leads to this error: it is learnt anew. What this one learnt stays. */
+  distrust(forecast: DemandForecast, error: unknown): void;
+}
+
+interface Entry {
+  readonly uid: string;
+  readonly learnt: Learnt;
+  readonly isRestored: boolean;
 }
 
 /** A registry that knows what the keeper has. */
 export function createRegistry(keeper?: Keeper): Registry {
-  const entries = new Map<string, { readonly uid: string; readonly learnt: Learnt }>();
+  const entries = new Map<string, Entry>();
   const find: Registry['find'] = ({ metadata: { namespace, name, uid } }) => {
     const entry = entries.get(objectKey(namespace, name));
     return entry?.uid === uid ? entry.learnt : undefined;
@@ -100,11 +108,18 @@ export function createRegistry(keeper?: Keeper): Registry {
       if (found !== undefined) return found;
       forget(namespace, name);
       const restore = (state: unknown): Learnt => createLearnt(forecast, restoreLearnt(state as LearntState));
-      const learnt = keeper?.restore(forecast, historyOf(forecast), restore) ?? createLearnt(forecast);
-      entries.set(objectKey(namespace, name), { uid, learnt });
+      const restored = keeper?.restore(forecast, historyOf(forecast), restore);
+      const learnt = restored ?? createLearnt(forecast);
+      entries.set(objectKey(namespace, name), { uid, learnt, isRestored: restored !== undefined });
       return learnt;
     },
     forget,
+    distrust: (forecast, error) => {
+      const { namespace, name } = forecast.metadata;
+      if (entries.get(objectKey(namespace, name))?.isRestored !== true) return;
+      keeper?.discard(forecast, error);
+      entries.delete(objectKey(namespace, name));
+    },
   };
 }
 

@@ -709,6 +709,23 @@ describe('what is learnt', () => {
     expect(fits).toHaveLength(1);
   });
 
+  test('that cannot be gone on from is discarded with the reason, and learnt anew', async () => {
+    const { uid } = demandForecast({}).metadata;
+    await before();
+    const key = { uid, name: 'shop/web', spec: keptSpec() };
+    const { state } = store.load(key) ?? {};
+    const { learnt } = (state as { engine: { forecaster: { fit: { forecaster: { learnt: object } } } } }).engine
+      .forecaster.fit.forecaster;
+    Object.assign(learnt, { candidates: undefined });
+    store.save(key, { state, savedAt: startSeconds + 300 });
+    const { world, fits, begin } = await start(900);
+    await begin();
+    await world.pass();
+    expect(told.slice(0, 2)).toEqual(['restored', expect.stringMatching(/^discarded: .* shop\/web is discarded: ./)]);
+    expect(fits).toHaveLength(1);
+    expect(world.condition('Publishing')).toMatchObject({ reason: 'Forecast' });
+  });
+
   test('is forgotten with its forecast, also when that went while nobody looked', async () => {
     const other = demandForecast({ name: 'other', metadata: { uid: 'other-uid' } });
     const { world, begin } = await start(0, demandForecast({}), other);

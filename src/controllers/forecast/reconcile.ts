@@ -27,6 +27,7 @@ import { createRegistry } from './learnt.ts';
 import type { Learnt, Registry } from './learnt.ts';
 import { createUsageRegistry } from './resource-source.ts';
 import { untilNextLookMs } from './schedule.ts';
+import type { Outlook } from './snapshot.ts';
 import { mustWriteSlow, splitStatus } from './status-parts.ts';
 import { createTurns } from './turns.ts';
 
@@ -180,6 +181,20 @@ async function learntOf({ registry, keeper, inTurn }: ReconcileContext, forecast
   return registry.find(forecast) ?? (await inTurn(() => registry.get(forecast)));
 }
 
+/** A state that cannot be gone on from would stop its forecast for good. */
+function outlookOf(
+  { registry }: ReconcileContext,
+  forecast: DemandForecast,
+  { learnt, at }: { readonly learnt: Learnt; readonly at: number },
+): Outlook {
+  try {
+    return learnt.outlook(forecast, at);
+  } catch (error) {
+    registry.distrust(forecast, error);
+    throw error;
+  }
+}
+
 async function keepInTurn({ keeper, inTurn }: ReconcileContext, forecast: DemandForecast, learnt: Learnt) {
   if (keeper === undefined || !learnt.isFitted() || !keeper.takeTurn(forecast)) return;
   await inTurn(() => keeper.keep(forecast, learnt.state));
@@ -218,7 +233,7 @@ async function look(
   await makeFit(context, forecast, learnt);
   const { now, outlook } = await inTurn(() => {
     const at = clock.nowMs() / 1000;
-    return { now: at, outlook: learnt.outlook(forecast, at) };
+    return { now: at, outlook: outlookOf(context, forecast, { learnt, at }) };
   });
   const snapshot = {
     ...gathered,
