@@ -54,6 +54,25 @@ test('every error is told at once, each with its place', () => {
   });
 });
 
+test('what is learnt is kept where the flag says, and nowhere when it is left out', () => {
+  expect(parseConfig([], {}, 'h')).toMatchObject({ stateDir: undefined });
+  const env = { HEADSTART_STATE_DIR: '/var/lib/headstart' };
+  expect(parseConfig([], env, 'h')).toMatchObject({ stateDir: '/var/lib/headstart' });
+});
+
+test.each([
+  '/proc/x',
+  '/sys',
+  '//proc/x',
+  '/var/../proc/self',
+  '/dev/shm',
+  'states',
+  './x',
+])('nothing is kept in %s', (folder) => {
+  const message = `--state-dir: got "${folder}", want an absolute path that is not below /proc, /sys or /dev`;
+  expect(parseConfig([`--state-dir=${folder}`], {}, 'h')).toEqual({ errors: [message] });
+});
+
 test.each([
   ['default', 'want NAME=URL'],
   ['Default=http://p', 'want NAME=URL'],

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isAbsolute, normalize } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parseDurationSeconds } from './base/duration.ts';
 import { errorMessage, invalidInput } from './base/errors.ts';
@@ -44,6 +45,8 @@ export interface Config {
   readonly prometheusConfigFile: string | undefined;
   readonly syncPeriodSeconds: number;
   readonly shutdownDelaySeconds: number;
+  /** Where what the forecaster learns outlives the process; undefined: nowhere. */
+  readonly stateDir: string | undefined;
   readonly logLevel: LogLevel;
 }
 
@@ -117,6 +120,11 @@ const flags = {
   ),
   'sync-period': flag('60s', 'Time between two looks at each DemandForecast, from 5s to 5m.', parseRange(5, 300)),
   'shutdown-delay': flag('15s', 'Time to stay up, unready, after SIGTERM, from 0s to 60s.', parseRange(0, 60)),
+  'state-dir': flag(
+    '',
+    'Folder in which the forecaster keeps what it has learnt, so that it goes on with that when it is started again; one for each replica. Nothing is kept when left out.',
+    parseStateDir,
+  ),
   'log-level': flag('info', 'debug, info, warn or error.', parseOneOf(logLevels)),
 } as const satisfies Record<string, Flag<unknown>>;
 
@@ -180,6 +188,7 @@ export function parseConfig(
     prometheusConfigFile: value('prometheus-config') || undefined,
     syncPeriodSeconds: value('sync-period'),
     shutdownDelaySeconds: value('shutdown-delay'),
+    stateDir: value('state-dir') || undefined,
     logLevel: value('log-level'),
   };
   if ((config.tlsCertFile === undefined) !== (config.tlsKeyFile === undefined)) {
@@ -225,6 +234,15 @@ function parsePort(given: string, where: string): number {
   const port = /^\d{1,5}$/.test(given) ? Number(given) : Number.NaN;
   if (!(port <= 65_535)) throw invalidInput(where, given, 'a port from 0 to 65535');
   return port;
+}
+
+/** Files of the kernel are no place for it, and Node.js 24 never ends making a folder there. */
+function parseStateDir(given: string, where: string): string {
+  const folder = normalize(given);
+  if (given !== '' && (!isAbsolute(folder) || /^\/+(proc|sys|dev)(\/|$)/.test(folder))) {
+    throw invalidInput(where, given, 'an absolute path that is not below /proc, /sys or /dev');
+  }
+  return given;
 }
 
 function parseInteger(min: number, max: number) {

@@ -65,6 +65,8 @@ export interface TargetForecaster {
   issue(nowSeconds: number): Issued | NotIssued;
   /** What made the fits due that were made since this was last asked. */
   takeRefits(): readonly FitReason[];
+  /** Whether models have been fitted. */
+  isFitted(): boolean;
   /** A copy of all that is known, for `restoreTargetForecaster`. */
   snapshot(): TargetState;
 }
@@ -142,6 +144,7 @@ function createEngine(state: State): TargetForecaster {
       state.refits = [];
       return made;
     },
+    isFitted: () => state.fit !== undefined,
     snapshot: () => snapshot(state),
   };
 }

@@ -210,6 +210,16 @@ export const catalogue = {
     role: 'every',
     buckets: callSeconds,
   },
+  forecastState: {
+    name: 'headstart_forecast_state_total',
+    type: 'counter',
+    help: 'What forecasters have learnt, kept in `--state-dir` for the next start.',
+    labels: {
+      outcome:
+        '`restored` and `saved` (one DemandForecast each), `discarded` and `failed` (one message in the log each, which says what and why)',
+    },
+    role: 'leader',
+  },
   fit: {
     name: 'headstart_fit_duration_seconds',
     type: 'histogram',

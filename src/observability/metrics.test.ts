@@ -89,6 +89,7 @@ const moves: Record<MetricKey, readonly [move: (metrics: Metrics) => void, says:
     (metrics) => metrics.fitted({ outcome: 'Fitted', seconds: 0.2 }),
     'headstart_fit_duration_seconds_sum{outcome="Fitted"} 0.2',
   ],
+  forecastState: [(metrics) => metrics.stateKept('discarded'), 'headstart_forecast_state_total{outcome="discarded"} 1'],
   leader: [(metrics) => metrics.leading('headstart-clones', true), 'headstart_leader{lease="headstart-clones"} 1'],
   clonesRequest: [
     (metrics) => metrics.clonesRequest({ route: '/mutate-v1-pod', code: 200, seconds: 0.001 }),

@@ -48,6 +48,8 @@ export interface Metrics {
   }): void;
   /** Models were fitted, or were not. */
   fitted(fit: { readonly outcome: string; readonly seconds: number }): void;
+  /** What was learnt was kept for the next start, or taken from there, or was not. */
+  stateKept(outcome: 'restored' | 'saved' | 'discarded' | 'failed'): void;
   /** Whether this replica holds a Lease. */
   leading(lease: string, isLeader: boolean): void;
   /** Asked at each scrape for when the apiserver last said something about a resource, ms since the epoch. */
@@ -76,7 +78,6 @@ export function createMetrics(version: string): Metrics {
   const sweep = histogram(registry, catalogue.sweep);
   const alive = gauge(registry, catalogue.clonesAlive);
   const prioritized = counter(registry, catalogue.prioritized);
-  const reviews = counter(registry, catalogue.reviews);
   const apiService = gauge(registry, catalogue.apiServiceState);
   const webhook = gauge(registry, catalogue.webhookState);
   const certificate = gauge(registry, catalogue.certificateExpiry);
@@ -99,7 +100,7 @@ export function createMetrics(version: string): Metrics {
       alive.set(count);
     },
     prioritized: (nodes) => prioritized.inc(nodes),
-    reviewed: (outcome) => reviews.inc({ outcome }),
+    reviewed: counting(registry, catalogue.reviews, 'outcome'),
     clonesRequest: ({ route, code, seconds }) => clones.observe({ route, code }, seconds),
     certificateExpires: (server, atSeconds) => certificate.set({ server }, atSeconds),
     reconciled: ({ controller, outcome, seconds }) => reconcile.observe({ controller, outcome }, seconds),
@@ -109,6 +110,7 @@ export function createMetrics(version: string): Metrics {
       if (delaySeconds !== undefined) lookDelay.observe(delaySeconds);
     },
     fitted: ({ outcome, seconds }) => fit.observe({ outcome }, seconds),
+    stateKept: counting(registry, catalogue.forecastState, 'outcome'),
     leading: (lease, isLeader) => leader.set({ lease }, isLeader ? 1 : 0),
     followContact: (resource, lastContactMs) => void contacts.set(resource, lastContactMs),
   };
@@ -147,6 +149,12 @@ export function gauge(registry: Registry, definition: MetricDefinition, collect?
 
 function counter(registry: Registry, definition: MetricDefinition): Counter {
   return new Counter(options(registry, definition));
+}
+
+/** Counts by the word for one label. */
+function counting(registry: Registry, definition: MetricDefinition, label: string): (word: string) => void {
+  const counted = counter(registry, definition);
+  return (word) => counted.inc({ [label]: word });
 }
 
 function histogram(registry: Registry, definition: MetricDefinition): Histogram {

@@ -1,20 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { KeepOptions } from '../controllers/forecast/keep-states.ts';
+import { learntFormat } from '../controllers/forecast/learnt.ts';
 import { createForecastController } from '../controllers/forecast/reconcile.ts';
 import { createFitPool } from '../forecast-workers/fit-pool.ts';
 import type { FitPool } from '../forecast-workers/fit-pool.ts';
+import type { StoreProblem } from '../history/database.ts';
+import { openStateStore } from '../history/state-store.ts';
+import type { StateStore } from '../history/state-store.ts';
 import { registerForecastMetrics } from '../observability/forecast-metrics.ts';
 import { createPrometheusServers } from '../sources/metrics/prometheus-servers.ts';
 import { clock, createRecorder, random, runAsLeader, warn } from './shared.ts';
 import type { Role, Shared } from './shared.ts';
 
 const lease = 'headstart-forecaster';
+/** For keeping what was learnt before the process ends; Kubernetes gives it 30 s for everything. */
+const keepAllMs = 8000;
 
 /** The forecaster: one replica leads, and writes the status of every DemandForecast. */
 export function createForecasterRole(shared: Shared): Role {
   const { forecasts, metrics } = shared;
   const hpas = shared.hpas();
   const pool = createFitPool({ onProblem: (error) => warn(shared.logger, 'fitting models', error) });
-  const controller = createController(shared, pool);
+  const states = openStates(shared);
+  const controller = createController(shared, pool, states);
   forecasts.onChange(controller.changed);
   let isLeading = false;
   registerForecastMetrics(metrics.registry, () => (isLeading ? forecasts.store.list() : []));
@@ -30,12 +38,30 @@ export function createForecasterRole(shared: Shared): Role {
         await controller.run(leading);
         isLeading = false;
       };
-      await runAsLeader(shared, { lease, signal, work });
+      try {
+        await runAsLeader(shared, { lease, signal, work });
+        // The Lease is released: nobody waits for this.
+        await controller.keepAll(AbortSignal.timeout(keepAllMs));
+      } finally {
+        states?.close();
+      }
     },
   };
 }
 
-function createController(shared: Shared, pool: FitPool) {
+/** Undefined without --state-dir. */
+function openStates({ config, logger, metrics, version }: Shared): (StateStore & KeepOptions) | undefined {
+  const { stateDir: folder } = config;
+  if (folder === undefined) return undefined;
+  const onProblem = ({ outcome, error }: StoreProblem): void => {
+    metrics.stateKept(outcome);
+    warn(logger, 'what was learnt, for the next start', error);
+  };
+  const store = openStateStore({ folder, version: `${version}/${learntFormat}`, onProblem });
+  return { ...store, store, onState: metrics.stateKept, onProblem };
+}
+
+function createController(shared: Shared, pool: FitPool, keep: KeepOptions | undefined) {
   const { client, config, forecasts, logger, metrics, prometheus } = shared;
   const servers = createPrometheusServers(prometheus, { clock, random, onRequest: metrics.sourceRequest });
   return createForecastController({
@@ -48,6 +74,7 @@ function createController(shared: Shared, pool: FitPool) {
     recorder: createRecorder(shared, 'headstart.dev/forecaster'),
     intervalSeconds: config.syncPeriodSeconds,
     fit: pool.fit,
+    ...(keep === undefined ? {} : { keep }),
     onFit: ({ namespace, name, outcome, seconds, message }) => {
       metrics.fitted({ outcome, seconds });
       if (message !== undefined) logger.warn({ namespace, name }, `${message}; it is tried again in 10 minutes`);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:https';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startBalancer } from './balancer.ts';
 import type { Balancer } from './balancer.ts';
@@ -43,6 +44,8 @@ export interface Replica {
   /** Port of the webhook and the scheduler extender; only the clones role listens on it. */
   readonly webhookPort: number;
   readonly operationsPort: number;
+  /** Its emptyDir for what was learnt: there again when the container is started anew. Only the forecaster has one. */
+  readonly stateDir: string;
 }
 
 /** How one process differs from the others of its Deployment. */
@@ -228,6 +231,7 @@ async function startProcess(shell: Shell, role: RenderedRole, index: number): Pr
   const securePort = await freePort();
   const webhookPort = await freePort();
   const operationsPort = await freePort();
+  const stateDir = join(shell.group.dir, `${role.deployment}-${index}-state`);
   const [program = '', ...args] = role.command;
   const process_ = await shell.group.start({
     name: `${role.deployment}-${index}`,
@@ -242,10 +246,12 @@ async function startProcess(shell: Shell, role: RenderedRole, index: number): Pr
       HEADSTART_SECURE_PORT: String(securePort),
       HEADSTART_WEBHOOK_PORT: String(webhookPort),
       HEADSTART_OPERATIONS_PORT: String(operationsPort),
+      // A folder that the manifests do not give to a role is none of its.
+      ...('HEADSTART_STATE_DIR' in role.env(index) ? { HEADSTART_STATE_DIR: stateDir } : {}),
       ...shell.env,
     },
   });
-  return { name: process_.name, index, role, process: process_, securePort, webhookPort, operationsPort };
+  return { name: process_.name, index, role, process: process_, securePort, webhookPort, operationsPort, stateDir };
 }
 
 /** The balancer over the replicas whose readiness probe passes, asked twice a second as the kubelet would. */

@@ -2,11 +2,11 @@
 import type { DemandForecast } from '../../api/v1alpha1/demand-forecast.ts';
 import { parseDurationSeconds } from '../../base/duration.ts';
 import { estimateLead, noLeads, recordPods } from '../../capacity/lead.ts';
-import type { Lead, PodStart } from '../../capacity/lead.ts';
+import type { Lead, LeadRecord, PodStart } from '../../capacity/lead.ts';
 import { judgePerPod, noReplicas, recordReplicas } from '../../capacity/per-pod.ts';
 import type { PerPodVerdict, ReplicaRecord } from '../../capacity/per-pod.ts';
-import { createTargetForecaster } from '../../forecast/engine.ts';
-import type { TargetForecaster } from '../../forecast/engine.ts';
+import { createTargetForecaster, restoreTargetForecaster } from '../../forecast/engine.ts';
+import type { TargetForecaster, TargetState } from '../../forecast/engine.ts';
 import type { DueFit } from '../../forecast/refit.ts';
 import type { HistoryState } from '../../forecast/target.ts';
 import type { FitReason } from '../../forecast/target.ts';
@@ -17,6 +17,7 @@ import { demandKey } from './demand-source.ts';
 import type { KnownSoFar } from './gather.ts';
 import { createIncidentWatch } from './incident-watch.ts';
 import type { IncidentWatch } from './incident-watch.ts';
+import type { Keeper, StateOf } from './keep-states.ts';
 import type { DemandRead, HistoryPlan } from './read-demand.ts';
 import type { SignalRead } from './read-signals.ts';
 import type { Incident, Outlook, SignalView } from './snapshot.ts';
@@ -53,7 +54,13 @@ export interface Learnt {
   /** When the explaining part of status was last written, in epoch seconds; undefined before the first time. */
   explainedAt(): number | undefined;
   explained(now: number): void;
+  isFitted(): boolean;
+  /** What a process after this one goes on from, and what it was learnt for; undefined before there is a fit. */
+  state(): StateOf | undefined;
 }
+
+/** Raised whenever what `Learnt.state` gives, or anything in it, looks otherwise. */
+export const learntFormat = 1;
 
 /** What was read. */
 type Absorbed = DemandRead & {
@@ -63,29 +70,93 @@ type Absorbed = DemandRead & {
   readonly signals: readonly SignalRead[];
 };
 
-/** Everything that is learnt, by the uid of the DemandForecast; for the life of the process. */
+/** Everything that is learnt, by the uid of the DemandForecast. */
 export interface Registry {
+  /** What was learnt by this process; undefined before `get`. */
+  find(forecast: DemandForecast): Learnt | undefined;
+  /** The same, else what was kept by a process before, which takes milliseconds, else nothing learnt yet. */
   get(forecast: DemandForecast): Learnt;
   forget(namespace: string, name: string): void;
+  /** What a process before learnt leads to this error: it is learnt anew. What this one learnt stays. */
+  distrust(forecast: DemandForecast, error: unknown): void;
 }
 
-/** An empty registry. */
-export function createRegistry(): Registry {
-  const entries = new Map<string, { readonly uid: string; readonly learnt: Learnt }>();
+interface Entry {
+  readonly uid: string;
+  readonly learnt: Learnt;
+  readonly isRestored: boolean;
+}
+
+/** A registry that knows what the keeper has. */
+export function createRegistry(keeper?: Keeper): Registry {
+  const entries = new Map<string, Entry>();
+  const find: Registry['find'] = ({ metadata: { namespace, name, uid } }) => {
+    const entry = entries.get(objectKey(namespace, name));
+    return entry?.uid === uid ? entry.learnt : undefined;
+  };
+  const forget: Registry['forget'] = (namespace, name) => {
+    const key = objectKey(namespace, name);
+    const entry = entries.get(key);
+    if (entry !== undefined) keeper?.forget(entry.uid);
+    entries.delete(key);
+  };
   return {
+    find,
     get: (forecast) => {
-      const { metadata } = forecast;
-      const key = objectKey(metadata.namespace, metadata.name);
-      const entry = entries.get(key);
-      if (entry?.uid === metadata.uid) return entry.learnt;
-      const learnt = createLearnt(forecast);
-      entries.set(key, { uid: metadata.uid, learnt });
+      const { namespace, name, uid } = forecast.metadata;
+      const found = find(forecast);
+      if (found !== undefined) return found;
+      forget(namespace, name);
+      const restore = (state: unknown): Learnt => createLearnt(forecast, restoreLearnt(state as LearntState));
+      const restored = keeper?.restore(forecast, historyOf(forecast), restore);
+      const learnt = restored ?? createLearnt(forecast);
+      entries.set(objectKey(namespace, name), { uid, learnt, isRestored: restored !== undefined });
       return learnt;
     },
-    forget: (namespace, name) => {
+    forget,
+    distrust: (forecast, error) => {
+      const { namespace, name } = forecast.metadata;
+      if (entries.get(objectKey(namespace, name))?.isRestored !== true) return;
+      keeper?.discard(forecast, error);
       entries.delete(objectKey(namespace, name));
     },
   };
+}
+
+/** What was learnt, as plain data; what a look at the cluster tells again is left out. */
+interface LearntState extends Kept {
+  readonly engine: Omit<Engine, 'forecaster'> & { readonly forecaster: TargetState };
+}
+
+/** What is data anyway. */
+interface Kept {
+  readonly leads: { readonly target: string; readonly record: LeadRecord };
+  readonly seen: Seen;
+  readonly writtenDemand: string | undefined;
+  readonly plannedSeconds: number;
+}
+
+/** @throws whatever a state of another shape leads to */
+function restoreLearnt({ engine, ...kept }: LearntState): LearntBefore {
+  return { ...kept, engine: { ...engine, forecaster: restoreTargetForecaster(engine.forecaster) } };
+}
+
+interface LearntBefore extends Kept {
+  readonly engine: Engine | undefined;
+}
+
+const nothing: LearntBefore = {
+  engine: undefined,
+  leads: { target: '', record: noLeads },
+  seen: { of: '', record: noReplicas },
+  writtenDemand: undefined,
+  plannedSeconds: Number.NaN,
+};
+
+function stateOf({ engine, ...kept }: LearntBefore): StateOf | undefined {
+  if (engine?.forecaster.isFitted() !== true) return undefined;
+  const state: LearntState = { ...kept, engine: { ...engine, forecaster: engine.forecaster.snapshot() } };
+  return { spec: engine.demand + engine.setup, state };
 }
 
 interface Engine {
@@ -97,14 +168,10 @@ interface Engine {
   readonly readUntil: number | undefined;
 }
 
-function createLearnt(first: DemandForecast): Learnt {
-  let engine: Engine | undefined;
-  let leads = { target: '', record: noLeads };
-  let writtenDemand: string | undefined;
+function createLearnt(first: DemandForecast, before: LearntBefore = nothing): Learnt {
+  let { engine, leads, seen, writtenDemand, plannedSeconds } = before;
   let refusal: Refusal | undefined;
-  let plannedSeconds = Number.NaN;
   let explainedSeconds: number | undefined;
-  let seen = { of: '', record: noReplicas };
   const watch = createWatches(first);
   const leadOf = ({ spec }: DemandForecast): Lead =>
     estimateLead(leads.record, spec.lead === 'auto' ? undefined : parseDurationSeconds(spec.lead, 'spec.lead'));
@@ -153,6 +220,8 @@ function createLearnt(first: DemandForecast): Learnt {
     explained: (now) => {
       explainedSeconds = now;
     },
+    isFitted: () => engine?.forecaster.isFitted() === true,
+    state: () => stateOf({ engine, leads, seen, writtenDemand, plannedSeconds }),
   };
 }
 

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-import { afterEach, describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Condition } from '../../api/conditions.ts';
 import type { ConditionType } from '../../api/reasons.ts';
 import type { DemandForecast, DemandForecastSpec, DemandForecastStatus } from '../../api/v1alpha1/demand-forecast.ts';
-import { HeadstartError } from '../../base/errors.ts';
+import { errorMessage, HeadstartError } from '../../base/errors.ts';
 import { fitTarget } from '../../forecast/fit.ts';
 import type { HorizontalPodAutoscaler } from '../../capacity/hpa.ts';
+import type { StoreProblem } from '../../history/database.ts';
+import { openStateStore } from '../../history/state-store.ts';
 import type { KubeObject, KubeRequest } from '../../kube/client.ts';
 import type { EventToRecord } from '../../kube/recorder.ts';
 import { createStore } from '../../kube/store.ts';
@@ -130,7 +136,7 @@ function createOwnership() {
 }
 
 /** One namespace with a Deployment, an apiserver that keeps statuses, a source, and the controller. */
-function createWorld(options: Pick<Parameters<typeof createForecastController>[0], 'fit' | 'onFit'> = {}) {
+function createWorld(options: Pick<Parameters<typeof createForecastController>[0], 'fit' | 'onFit' | 'keep'> = {}) {
   const clock: FakeClock = createFakeClock(startSeconds * 1000);
   const source = createFakeSource();
   const forecasts = createStore<DemandForecast & KubeObject>();
@@ -212,6 +218,9 @@ function createWorld(options: Pick<Parameters<typeof createForecastController>[0
     run: async (signal: AbortSignal = stop.signal): Promise<void> => {
       running = controller.run(signal);
       await settle();
+    },
+    keepAll: async (): Promise<void> => {
+      await controller.keepAll(AbortSignal.timeout(10_000));
     },
     /** Lets one interval pass. */
     pass: async (intervals = 1): Promise<void> => await clock.advance(intervals * intervalMs),
@@ -572,6 +581,195 @@ describe('fits that are made elsewhere', () => {
     await asked[1]?.answer();
     expect(world.condition('Forecastable')?.status).toBe('True');
   });
+});
+
+describe('what is learnt', () => {
+  let folder = '';
+  let store: ReturnType<typeof openStateStore>;
+  const told: string[] = [];
+  const onProblem = ({ outcome, error }: StoreProblem): void => void told.push(`${outcome}: ${errorMessage(error)}`);
+
+  function openStore(): void {
+    store = openStateStore({ folder, version: '1', onProblem });
+  }
+
+  /** The store that is open then. */
+  function shared(): NonNullable<Parameters<typeof createForecastController>[0]['keep']>['store'] {
+    return {
+      load: (key) => store.load(key),
+      save: (key, kept) => store.save(key, kept),
+      forget: (uid) => store.forget(uid),
+      retain: (list) => store.retain(list),
+    };
+  }
+
+  beforeEach(() => {
+    told.length = 0;
+    folder = mkdtempSync(join(tmpdir(), 'headstart-learnt-'));
+    openStore();
+  });
+  afterEach(() => {
+    store.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  /** A process that begins so long after the first one; its fits are counted, and made at once. */
+  async function start(afterSeconds: number, ...given: DemandForecast[]) {
+    const fits: string[] = [];
+    const fit: NonNullable<Parameters<typeof createForecastController>[0]['fit']> = (input) => {
+      fits.push('a fit');
+      return Promise.resolve(fitTarget(input()));
+    };
+    const onState = (outcome: string): void => void told.push(outcome);
+    const world = createWorld({ fit, keep: { store: shared(), onState, onProblem } });
+    open = world;
+    await world.clock.advance(afterSeconds * 1000);
+    for (const forecast of given.length === 0 ? [demandForecast({})] : given) world.put(forecast);
+    return { world, fits, begin: async () => await world.run() };
+  }
+
+  /** A first process that has ended; the states are those of the file. */
+  async function before(...given: DemandForecast[]) {
+    const first = await start(0, ...given);
+    await first.begin();
+    await first.world.pass(5);
+    await first.world.stop();
+    await first.world.keepAll();
+    store.close();
+    told.length = 0;
+    openStore();
+    return first.world;
+  }
+
+  test('is kept after the first fit, hourly, and at the end', async () => {
+    const { world, begin } = await start(0);
+    await begin();
+    expect(told).toEqual(['saved']);
+    await world.pass(59);
+    expect(told).toEqual(['saved']);
+    await world.pass(2);
+    expect(told).toEqual(['saved', 'saved']);
+    await world.stop();
+    await world.keepAll();
+    expect(told).toEqual(['saved', 'saved', 'saved']);
+  });
+
+  test('goes on in the next process: it publishes without a fit, and reads only the gap', async () => {
+    const first = await before();
+    const { world, fits, begin } = await start(900);
+    await begin();
+    expect(told[0]).toBe('restored');
+    expect(world.status().forecast).toMatchObject({ issuedAt: '2027-01-15T08:15:00Z' });
+    expect(world.status().model).toEqual(first.status().model);
+    expect(world.condition('Publishing')).toMatchObject({ status: 'True', reason: 'Forecast' });
+    // The last look was in the minute of 240 s; samples may come five minutes late.
+    expect(world.source.ranges.map(({ fromSeconds }) => fromSeconds - startSeconds)).toEqual([-60]);
+    await world.pass(3);
+    expect(fits).toEqual([]);
+  });
+
+  test('goes on while the source does not answer', async () => {
+    await before();
+    const { world, fits, begin } = await start(420);
+    world.source.demand = () => {
+      throw new HeadstartError('Unavailable', 'no connection to http://prometheus');
+    };
+    await begin();
+    expect(world.condition('Observed')).toMatchObject({ reason: 'SourceUnavailable' });
+    expect(world.status().forecast).toMatchObject({ issuedAt: '2027-01-15T08:07:00Z' });
+    expect(fits).toEqual([]);
+  });
+
+  test.each<[string, number, Partial<DemandForecastSpec>, string]>([
+    ['for another query', 900, { source: { prometheus: { query: 'other', serverRef: 'default' } } }, 'another spec'],
+    ['for another window', 900, { history: { window: '5h' } }, 'another spec'],
+    ['two days ago', 172_800, {}, 'it is 47h55m old, at most 24h is of use'],
+    ['in the time to come', -3600, {}, 'it is of the time to come, at most 24h is of use'],
+  ])('%s is discarded with the reason, and learnt anew', async (_, afterSeconds, spec, why) => {
+    await before();
+    const { world, fits, begin } = await start(afterSeconds, demandForecast({ spec }));
+    await begin();
+    expect(told).toEqual([
+      expect.stringMatching(/^discarded: the state that was kept of shop\/web is discarded: /),
+      'saved',
+    ]);
+    expect(told[0]).toContain(why);
+    expect(fits).toHaveLength(1);
+    expect(world.condition('Publishing')).toMatchObject({ reason: 'Forecast' });
+  });
+
+  test('in another shape is discarded with the reason, and learnt anew', async () => {
+    const { uid } = demandForecast({}).metadata;
+    await before();
+    const spec = keptSpec();
+    store.save({ uid, name: 'shop/web', spec }, { state: { engine: {} }, savedAt: startSeconds });
+    const { fits, begin } = await start(900);
+    await begin();
+    expect(told[0]).toMatch(/^discarded: the state that was kept of shop\/web is discarded: ./);
+    expect(fits).toHaveLength(1);
+  });
+
+  test('that cannot be gone on from is discarded with the reason, and learnt anew', async () => {
+    const { uid } = demandForecast({}).metadata;
+    await before();
+    const key = { uid, name: 'shop/web', spec: keptSpec() };
+    const { state } = store.load(key) ?? {};
+    const { learnt } = (state as { engine: { forecaster: { fit: { forecaster: { learnt: object } } } } }).engine
+      .forecaster.fit.forecaster;
+    Object.assign(learnt, { candidates: undefined });
+    store.save(key, { state, savedAt: startSeconds + 300 });
+    const { world, fits, begin } = await start(900);
+    await begin();
+    await world.pass();
+    expect(told.slice(0, 2)).toEqual(['restored', expect.stringMatching(/^discarded: .* shop\/web is discarded: ./)]);
+    expect(fits).toHaveLength(1);
+    expect(world.condition('Publishing')).toMatchObject({ reason: 'Forecast' });
+  });
+
+  test('is forgotten with its forecast, also when that went while nobody looked', async () => {
+    const other = demandForecast({ name: 'other', metadata: { uid: 'other-uid' } });
+    const { world, begin } = await start(0, demandForecast({}), other);
+    await begin();
+    await world.pass(2);
+    expect(told).toEqual(['saved', 'saved']);
+    expect(uids()).toHaveLength(2);
+    world.remove('other');
+    expect(uids()).toEqual([demandForecast({}).metadata.uid]);
+    await world.stop();
+    const next = await start(60, other);
+    await next.begin();
+    expect(uids()).toEqual(['other-uid']);
+  });
+
+  test('is written for few in a second: the others wait for their next look', async () => {
+    const many = Array.from({ length: 4 }, (_, index) => {
+      return demandForecast({ name: `f${index}`, metadata: { uid: `uid-${index}` } });
+    });
+    const { world, begin } = await start(0, ...many);
+    await begin();
+    await settle();
+    expect(told).toEqual(['saved']);
+    await world.pass(4);
+    expect(told).toHaveLength(4);
+  });
+
+  /** What the file has. */
+  function rows(): { uid: string; spec: string }[] {
+    store.close();
+    const database = new DatabaseSync(join(folder, 'forecasts.sqlite'));
+    const all = database.prepare('SELECT uid, spec FROM states ORDER BY uid').all();
+    database.close();
+    openStore();
+    return all as { uid: string; spec: string }[];
+  }
+
+  function uids(): string[] {
+    return rows().map(({ uid }) => uid);
+  }
+
+  function keptSpec(): string {
+    return rows()[0]?.spec ?? '';
+  }
 });
 
 describe('the course of looks', () => {

@@ -21,16 +21,20 @@ import type { FitObservation, MakeFit } from './fits.ts';
 import { gather } from './gather.ts';
 import type { Gathered, GatherContext } from './gather.ts';
 import type { FitReason } from '../../forecast/target.ts';
+import { createKeeper } from './keep-states.ts';
+import type { Keeper, KeepOptions } from './keep-states.ts';
 import { createRegistry } from './learnt.ts';
 import type { Learnt, Registry } from './learnt.ts';
 import { createUsageRegistry } from './resource-source.ts';
 import { untilNextLookMs } from './schedule.ts';
+import type { Outlook } from './snapshot.ts';
 import { mustWriteSlow, splitStatus } from './status-parts.ts';
 import { createTurns } from './turns.ts';
 
 /** What a reconcile works with. */
 interface ReconcileContext extends GatherContext {
   readonly registry: Registry;
+  readonly keeper: Keeper | undefined;
   /** Makes fits, elsewhere; when left out they are made here, in turn, while every look waits. */
   readonly fit?: MakeFit;
   readonly onFit?: (fit: FitObservation) => void;
@@ -60,7 +64,10 @@ interface DecisionObservation {
 const { kind, plural } = demandForecastCrd;
 
 /** What the controller works with; see ReconcileContext for the rest. */
-interface ForecastControllerOptions extends Omit<ReconcileContext, 'registry' | 'inTurn' | 'planned' | 'usage'> {
+interface ForecastControllerOptions
+  extends Omit<ReconcileContext, 'registry' | 'keeper' | 'inTurn' | 'planned' | 'usage'> {
+  /** Where what is learnt is kept for the next start; nowhere when left out. */
+  readonly keep?: KeepOptions;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   /** DemandForecasts looked at at a time; most of it is waiting. 32 when left out. */
@@ -74,19 +81,22 @@ export interface ForecastController {
   changed(change: Change<DemandForecast>): void;
   /** Works until the signal aborts; may be run again, and goes on with what was learnt. Never rejects. */
   run(signal: AbortSignal): Promise<void>;
+  /** Keeps all that was learnt, one in a turn of the event loop, while it does not run; ends early with the signal. */
+  keepAll(signal: AbortSignal): Promise<void>;
 }
 
 /** A controller that does nothing until it is run, as the one that is elected. */
 export function createForecastController(options: ForecastControllerOptions): ForecastController {
   const { client, forecasts, clock, random, workers = 32, onResult, onProblem = () => undefined } = options;
-  const registry = createRegistry();
+  const keeper = options.keep && createKeeper(options.keep, clock);
+  const registry = createRegistry(keeper);
   const planned = new Map<string, number>();
   const usage = createUsageRegistry({ client, onProblem });
   const forget = ({ metadata }: DemandForecast): void => {
     registry.forget(metadata.namespace, metadata.name);
     usage.forget(metadata.namespace, metadata.name);
   };
-  const context: ReconcileContext = { ...options, registry, planned, inTurn: createTurns(), usage };
+  const context: ReconcileContext = { ...options, registry, keeper, planned, inTurn: createTurns(), usage };
   let queue: WorkQueue | undefined;
   /** A change of one may give, or take, the target of another. */
   const addWithRivals = (forecast: DemandForecast): void => {
@@ -109,6 +119,7 @@ export function createForecastController(options: ForecastControllerOptions): Fo
       queue = createWorkQueue({ clock, random });
       // What was planned before another led is nobody's delay.
       planned.clear();
+      keeper?.retain(forecasts.list());
       for (const forecast of forecasts.list()) queue.add(keyOf(forecast));
       await runController(
         {
@@ -123,7 +134,18 @@ export function createForecastController(options: ForecastControllerOptions): Fo
       );
       queue = undefined;
     },
+    keepAll: async (signal) => await keepAll(context, signal),
   };
+}
+
+/** Those that were kept the longest ago first. */
+async function keepAll({ keeper, registry, forecasts, inTurn }: ReconcileContext, signal: AbortSignal): Promise<void> {
+  if (keeper === undefined) return;
+  const keptAtMs = (forecast: DemandForecast): number => keeper.keptAtMs(forecast) ?? 0;
+  for (const forecast of forecasts.list().toSorted((a, b) => keptAtMs(a) - keptAtMs(b))) {
+    const learnt = registry.find(forecast);
+    if (learnt !== undefined && !signal.aborted) await inTurn(() => keeper.keep(forecast, learnt.state));
+  }
 }
 
 /**
@@ -139,17 +161,43 @@ async function reconcile(context: ReconcileContext, key: string, signal: AbortSi
     context.usage.forget(namespace, name);
     return undefined;
   }
-  const learnt = context.registry.get(forecast);
+  const learnt = await learntOf(context, forecast);
   const decision = await look(context, forecast, { learnt, signal });
   const isWritten = await write(context, forecast, { decision, learnt, signal });
   if (!isWritten) return undefined;
   learnt.wrote(forecast);
   for (const event of decision.events) context.recorder.record(regarding(forecast, event));
   context.onDecision?.(describe(forecast, decision, { delaySeconds, refits: learnt.takeRefits() }));
+  await keepInTurn(context, forecast, learnt);
   const nowMs = context.clock.nowMs();
   const requeueAfterMs = untilNextLookMs(nowMs, context.intervalSeconds, forecast.metadata.uid);
   context.planned.set(key, nowMs + requeueAfterMs);
   return { requeueAfterMs };
+}
+
+/** What was kept is taken in turn. */
+async function learntOf({ registry, keeper, inTurn }: ReconcileContext, forecast: DemandForecast): Promise<Learnt> {
+  if (keeper === undefined) return registry.get(forecast);
+  return registry.find(forecast) ?? (await inTurn(() => registry.get(forecast)));
+}
+
+/** A state that cannot be gone on from would stop its forecast for good. */
+function outlookOf(
+  { registry }: ReconcileContext,
+  forecast: DemandForecast,
+  { learnt, at }: { readonly learnt: Learnt; readonly at: number },
+): Outlook {
+  try {
+    return learnt.outlook(forecast, at);
+  } catch (error) {
+    registry.distrust(forecast, error);
+    throw error;
+  }
+}
+
+async function keepInTurn({ keeper, inTurn }: ReconcileContext, forecast: DemandForecast, learnt: Learnt) {
+  if (keeper === undefined || !learnt.isFitted() || !keeper.takeTurn(forecast)) return;
+  await inTurn(() => keeper.keep(forecast, learnt.state));
 }
 
 /** A look that came before its time came of a change. */
@@ -185,7 +233,7 @@ async function look(
   await makeFit(context, forecast, learnt);
   const { now, outlook } = await inTurn(() => {
     const at = clock.nowMs() / 1000;
-    return { now: at, outlook: learnt.outlook(forecast, at) };
+    return { now: at, outlook: outlookOf(context, forecast, { learnt, at }) };
   });
   const snapshot = {
     ...gathered,
