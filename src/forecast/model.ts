@@ -7,6 +7,8 @@ export interface FitContext {
   readonly timeZone: string;
   /** Parameters are chosen for forecasts this many steps ahead and nearer. */
   readonly horizonSteps: number;
+  /** The target is the maximum of demand over so many more steps; default 0, demand itself. */
+  readonly windowSteps?: number;
   /** Local days, as `localCalendar` counts them, that are holidays. */
   readonly holidays?: ReadonlySet<number>;
   /** What is known ahead and may move demand. */
@@ -42,8 +44,19 @@ export interface Model {
   readonly name: string;
   /** History is demand per step, NaN for gaps; the returned model stands just after its last point. */
   fit(history: TimeSeries, context: FitContext): FittedModel | CannotFit;
-  /** The model that gave the state, where it then stood. */
-  restore?(state: ModelState, context: FitContext): FittedModel;
+  /**
+   * The model that gave the state, where it then stood: it predicts and goes on to the bit as that one does. The state
+   * is copied, and must come from the same version of the model.
+   */
+  restore(state: ModelState, context: FitContext): FittedModel;
+}
+
+/** Direct forecasts of a target, by position. */
+export interface TargetForecast {
+  /** Finite; not negative when the history never was. */
+  readonly centres: Float64Array;
+  /** How wide errors are there, in units of demand; what it is worth is found out on forecasts of the past. */
+  readonly spreads: Float64Array;
 }
 
 /** A model that stands at a point in time and predicts from there. */
@@ -53,7 +66,12 @@ export interface FittedModel {
   update(value: number): void;
   /** Point forecasts for the next `horizon` steps: finite, and not negative when the history never was. */
   predict(horizon: number): Float64Array;
+  /**
+   * For a model that forecasts the target itself and not a path: the maximum of demand over `windowSteps` (see
+   * {@link FitContext}) from each of the positions on, where 0 is the last point and 1 the next one.
+   */
+  target?(positions: readonly number[]): TargetForecast;
   describe(): ModelDescription;
-  /** What `restore` needs to go on from here. */
-  snapshot?(): ModelState;
+  /** What `restore` needs to go on from here: a copy, which later updates do not touch. */
+  snapshot(): ModelState;
 }

@@ -47,7 +47,30 @@ export interface DayProfile {
   isFirstDay(epochSeconds: number): boolean;
   /** Complete and incomplete days, oldest first, as rows of slots. */
   days(): readonly DayRow[];
+  shape(): ProfileShape;
   reshape(shape: ProfileShape): void;
+  /** A copy of all that is known. */
+  snapshot(): DayProfileState;
+}
+
+/** A profile as plain data. */
+export interface DayProfileState {
+  readonly slotSeconds: number;
+  readonly shape: ProfileShape;
+  /** Of the last point. */
+  readonly now: number;
+  readonly today: number;
+  readonly rows: readonly DayRow[];
+  /** Points of today in each slot. */
+  readonly counts: Uint32Array;
+  /** Profiles of days to come, which stay as they are for an hour. */
+  readonly ahead: readonly BuiltProfile[];
+}
+
+interface BuiltProfile {
+  readonly day: number;
+  readonly slots: Float64Array;
+  readonly builtAt: number;
 }
 
 /** One local day: the mean of what was seen in each slot, NaN for none. */
@@ -64,10 +87,18 @@ function slotWidth(stepSeconds: number): number {
 /** An empty profile. */
 export function createDayProfile(calendar: LocalCalendar, stepSeconds: number, shape: ProfileShape): DayProfile {
   const slotSeconds = slotWidth(stepSeconds);
-  const rows = createRows(daySeconds / slotSeconds);
-  const cache = new Map<number, { slots: Float64Array; builtAt: number }>();
-  let current = shape;
-  let now = Number.NEGATIVE_INFINITY;
+  const never = Number.NEGATIVE_INFINITY;
+  const counts = new Uint32Array(daySeconds / slotSeconds);
+  return restoreDayProfile(calendar, { slotSeconds, shape, now: never, today: never, rows: [], counts, ahead: [] });
+}
+
+/** The profile that gave the state, as it then was. */
+export function restoreDayProfile(calendar: LocalCalendar, state: DayProfileState): DayProfile {
+  const { slotSeconds } = state;
+  const rows = createRows(state);
+  const cache = new Map<number, BuiltProfile>();
+  for (const built of state.ahead) cache.set(built.day, { ...built, slots: built.slots.slice() });
+  let { shape: current, now } = state;
   return {
     slotSeconds,
     add: (epochSeconds, value) => {
@@ -81,17 +112,28 @@ export function createDayProfile(calendar: LocalCalendar, stepSeconds: number, s
       const target = rows.isFirst(day) ? day + 1 : day;
       let entry = cache.get(target);
       if (entry === undefined || (target > rows.today() && now - entry.builtAt >= refreshSeconds)) {
-        entry = { slots: buildProfile(rows.list(), target, current), builtAt: now };
+        entry = { day: target, slots: buildProfile(rows.list(), target, current), builtAt: now };
         cache.set(target, entry);
       }
       return at(entry.slots, Math.floor(secondOfDay / slotSeconds));
     },
     isFirstDay: (epochSeconds) => rows.isFirst(calendar.local(epochSeconds).day),
     days: () => rows.list(),
+    shape: () => current,
     reshape: (next) => {
       current = next;
       cache.clear();
     },
+    snapshot: () => ({
+      slotSeconds,
+      shape: current,
+      now,
+      ...rows.snapshot(),
+      // That of today comes of the days before it, and is built anew.
+      ahead: [...cache.values()]
+        .filter(({ day }) => day > rows.today())
+        .map((built) => ({ ...built, slots: built.slots.slice() })),
+    }),
   };
 }
 
@@ -141,18 +183,20 @@ interface Rows {
   list(): readonly DayRow[];
   today(): number;
   isFirst(day: number): boolean;
+  snapshot(): Pick<DayProfileState, 'rows' | 'counts' | 'today'>;
 }
 
-function createRows(slotsPerDay: number): Rows {
-  const list: DayRow[] = [];
-  let counts = new Float64Array(slotsPerDay);
-  let today = Number.NEGATIVE_INFINITY;
+function createRows(state: Pick<DayProfileState, 'rows' | 'counts' | 'today'>): Rows {
+  const list: DayRow[] = state.rows.map(copyRow);
+  const slotsPerDay = state.counts.length;
+  let counts = state.counts.slice();
+  let { today } = state;
   return {
     add: (day, slot, value) => {
       const begins = day > today;
       if (begins) {
         today = day;
-        counts = new Float64Array(slotsPerDay);
+        counts = new Uint32Array(slotsPerDay);
         list.push({ day, slots: new Float64Array(slotsPerDay).fill(Number.NaN) });
         if (list.length > keptDays + 1) list.shift();
       }
@@ -160,7 +204,7 @@ function createRows(slotsPerDay: number): Rows {
       // Where clocks go back at midnight, yesterday comes again for an hour: it is left out.
       if (day === today && slots !== undefined && !Number.isNaN(value)) {
         // An hour that the clock repeats gives a slot several points: their mean.
-        const count = at(counts, slot);
+        const count = counts[slot] ?? 0;
         slots[slot] = count === 0 ? value : (at(slots, slot) * count + value) / (count + 1);
         counts[slot] = count + 1;
       }
@@ -169,7 +213,12 @@ function createRows(slotsPerDay: number): Rows {
     list: () => list,
     today: () => today,
     isFirst: (day) => day === list[0]?.day,
+    snapshot: () => ({ rows: list.map(copyRow), counts: counts.slice(), today }),
   };
+}
+
+function copyRow({ day, slots }: DayRow): DayRow {
+  return { day, slots: slots.slice() };
 }
 
 /** Fills holes by straight lines between their neighbours, around midnight too. */

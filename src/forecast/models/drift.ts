@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { TimeSeries } from '../../series/time-series.ts';
-import type { CannotFit, FittedModel, Model } from '../model.ts';
+import type { CannotFit, FittedModel, Model, ModelState } from '../model.ts';
 import { countPresent, lastPresent, meanPresent } from '../robust.ts';
 
 /** The drift is measured over an hour, or over this many steps where an hour has fewer. */
@@ -11,7 +11,7 @@ const fewestSteps = 12;
  * The line through the first and the last part of the past hour, followed for no longer than it was observed. The
  * drift method (Hyndman & Athanasopoulos, FPP3 §5.2) on a short window: over days the drift of demand is nil.
  */
-export const drift: Model = { name: 'drift', fit };
+export const drift: Model = { name: 'drift', fit, restore: (state) => createFitted(state as unknown as State) };
 
 function fit(history: TimeSeries): FittedModel | CannotFit {
   const span = Math.max(fewestSteps, Math.round(spanSeconds / history.stepSeconds));
@@ -22,8 +22,24 @@ function fit(history: TimeSeries): FittedModel | CannotFit {
   if (present < 2) {
     return { kind: 'cannot-fit', reason: 'TooLittleHistory', have: `${present} points in the last hour`, need: '2' };
   }
-  let neverNegative = history.values.every((value) => !(value < 0));
-  let last = lastPresent(recent);
+  return createFitted({
+    recent,
+    last: lastPresent(recent),
+    neverNegative: history.values.every((value) => !(value < 0)),
+  });
+}
+
+interface State {
+  /** Demand of the last hour. */
+  readonly recent: Float64Array;
+  readonly last: number;
+  readonly neverNegative: boolean;
+}
+
+function createFitted(state: State): FittedModel {
+  const recent = new Float64Array(state.recent);
+  const span = recent.length;
+  let { last, neverNegative } = state;
   const line = (): Line => lineThrough(recent) ?? { level: last, slope: 0 };
   return {
     kind: 'fitted',
@@ -41,6 +57,7 @@ function fit(history: TimeSeries): FittedModel | CannotFit {
       );
     },
     describe: () => ({ name: drift.name, parameters: { ...line() } }),
+    snapshot: (): ModelState => ({ recent: recent.slice(), last, neverNegative }) satisfies State,
   };
 }
 

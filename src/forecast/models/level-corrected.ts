@@ -4,10 +4,10 @@ import { at } from '../../series/time-series.ts';
 import type { TimeSeries } from '../../series/time-series.ts';
 import { advance, chooseRule, transform, untransform } from '../level.ts';
 import type { Level, LevelRule } from '../level.ts';
-import type { CannotFit, FitContext, FittedModel, Model } from '../model.ts';
+import type { CannotFit, FitContext, FittedModel, Model, ModelState } from '../model.ts';
 import { defaultShape, tuneShape } from '../profile-tuning.ts';
-import { createDayProfile } from '../profile.ts';
-import type { DayProfile, ProfileShape } from '../profile.ts';
+import { createDayProfile, restoreDayProfile } from '../profile.ts';
+import type { DayProfile, DayProfileState, ProfileShape } from '../profile.ts';
 import { refuseShort } from '../refusals.ts';
 import { meanPresent } from '../robust.ts';
 
@@ -21,7 +21,7 @@ const mostLeads = 4;
  * is measured, how fast the correction decays, and how much of the profile's shape is followed are chosen on forecasts
  * of the past days, each made with the profile that was known then. Needs a day.
  */
-export const levelCorrected: Model = { name: 'level-corrected', fit };
+export const levelCorrected: Model = { name: 'level-corrected', fit, restore };
 
 function fit(history: TimeSeries, context: FitContext): FittedModel | CannotFit {
   const refusal = refuseShort(history);
@@ -42,17 +42,32 @@ function fit(history: TimeSeries, context: FitContext): FittedModel | CannotFit 
     neverNegative,
   );
   const offset = scaled(rule.offset, scale);
-  const { observe, model } = createFitted(history, { profile, rule, shape, neverNegative, offset });
+  const { startSeconds: now, stepSeconds } = history;
+  const level: Level = { demand: 0, profile: 0, weight: 0, age: 0 };
+  const { observe, model } = createFitted(profile, { now, stepSeconds, rule, offset, neverNegative, last: 0, level });
   history.values.forEach((value, index) => observe(value, at(known, index)));
   return model;
 }
 
-interface Parts {
-  readonly profile: DayProfile;
+function restore(state: ModelState, { timeZone }: FitContext): FittedModel {
+  const { profile, ...position } = state as unknown as State;
+  return createFitted(restoreDayProfile(localCalendar(timeZone), profile), position).model;
+}
+
+/** What is known but the profile. */
+interface Position {
+  readonly now: number;
+  readonly stepSeconds: number;
   readonly rule: LevelRule;
-  readonly shape: ProfileShape;
-  readonly neverNegative: boolean;
+  /** The rule's, in units of demand. */
   readonly offset: number;
+  readonly neverNegative: boolean;
+  readonly last: number;
+  readonly level: Level;
+}
+
+interface State extends Position {
+  readonly profile: DayProfileState;
 }
 
 interface Fitted {
@@ -62,14 +77,12 @@ interface Fitted {
 }
 
 /** Stands before the first point; its closures hold on to nothing of the history. */
-function createFitted({ startSeconds, stepSeconds }: TimeSeries, parts: Parts): Fitted {
-  const { profile, rule, shape, offset } = parts;
+function createFitted(profile: DayProfile, position: Position): Fitted {
+  const { stepSeconds, rule, offset } = position;
   const levelDecay = 0.5 ** (stepSeconds / rule.levelSeconds);
   const share = 0.5 ** (stepSeconds / rule.decaySeconds);
-  const level: Level = { demand: 0, profile: 0, weight: 0, age: 0 };
-  let { neverNegative } = parts;
-  let last = 0;
-  let now = startSeconds;
+  const level: Level = { ...position.level };
+  let { now, neverNegative, last } = position;
   const observe = (demand: number, expected: number): void => {
     advance(level, levelDecay, { demand, profile: Number.isNaN(expected) ? demand : expected });
     if (demand < 0) neverNegative = false;
@@ -96,10 +109,21 @@ function createFitted({ startSeconds, stepSeconds }: TimeSeries, parts: Parts): 
         return Math.max(floor, untransform(value, offset));
       });
     },
-    describe: () => ({
-      name: levelCorrected.name,
-      parameters: { ...shape.weights, smoothingSlots: shape.smoothing, ...rule },
-    }),
+    describe: () => {
+      const { weights, smoothing } = profile.shape();
+      return { name: levelCorrected.name, parameters: { ...weights, smoothingSlots: smoothing, ...rule } };
+    },
+    snapshot: (): ModelState =>
+      ({
+        now,
+        stepSeconds,
+        rule,
+        offset,
+        neverNegative,
+        last,
+        level: { ...level },
+        profile: profile.snapshot(),
+      }) satisfies State,
   };
   return { observe, model };
 }

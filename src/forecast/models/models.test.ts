@@ -92,6 +92,30 @@ describe.each(Object.values(models))('$name', (model) => {
     );
   });
 
+  test('goes on to the bit from its snapshot, which structuredClone copies and later updates do not touch', () => {
+    const values = fc.array(fc.constantFrom(Number.NaN, 0, 1, 90, 1e6), { maxLength: 40 });
+    fc.assert(
+      fc.property(shapes, values, values, (shape, before, after) => {
+        const own = fitted(model, demandSeries(shape));
+        for (const value of before) own.update(value);
+        own.predict(3);
+        const state = own.snapshot();
+        const kept = structuredClone(state);
+        const other = model.restore(kept, context);
+        expect(other.snapshot()).toEqual(state);
+        for (const value of [...after, 5]) {
+          expect(other.predict(70)).toEqual(own.predict(70));
+          own.update(value);
+          other.update(value);
+        }
+        expect(other.predict(1500)).toEqual(own.predict(1500));
+        expect(other.describe()).toEqual(own.describe());
+        expect(kept).toEqual(state);
+      }),
+      { numRuns: 25 },
+    );
+  });
+
   test.each([0, 7])('forecasts a constant %d as it is', (level) => {
     const history = demandSeries({ seed: 1, days: 9, stepSeconds: 900 });
     const forecast = fitted(model, { ...history, values: history.values.fill(level) }).predict(200);

@@ -4,7 +4,7 @@ import { localCalendar } from '../../series/calendar.ts';
 import type { LocalCalendar } from '../../series/calendar.ts';
 import { at } from '../../series/time-series.ts';
 import type { TimeSeries } from '../../series/time-series.ts';
-import type { CannotFit, FitContext, FittedModel, Model } from '../model.ts';
+import type { CannotFit, FitContext, FittedModel, Model, ModelState } from '../model.ts';
 import { countPresent } from '../robust.ts';
 
 const daySeconds = 86_400;
@@ -19,18 +19,37 @@ const growSeconds = daySeconds / 4;
  * The value at the same local time a week ago or a day ago, whichever repeated better so far; where that point is
  * missing, the day or the week before it, at last the last observation (seasonal naive, FPP3 §5.2). Needs a day.
  */
-export const seasonalNaive: Model = { name: 'seasonal-naive', fit };
+export const seasonalNaive: Model = {
+  name: 'seasonal-naive',
+  fit,
+  restore: (state, { timeZone }) => createFitted(state as unknown as State, localCalendar(timeZone)),
+};
 
 function fit(history: TimeSeries, { timeZone }: FitContext): FittedModel | CannotFit {
   const spanSeconds = history.values.length * history.stepSeconds;
   if (spanSeconds < daySeconds) {
     return { kind: 'cannot-fit', reason: 'TooLittleHistory', have: formatDuration(spanSeconds), need: '24h' };
   }
-  const memory = createMemory(history, localCalendar(timeZone));
-  if (memory.present() === 0) {
+  const { startSeconds, stepSeconds, values } = history;
+  const ring = new Float64Array(Math.min(sizeOf(stepSeconds), values.length)).fill(Number.NaN);
+  const calendar = localCalendar(timeZone);
+  const memory = createMemory({ startSeconds, stepSeconds, ring, end: 0, last: Number.NaN }, calendar);
+  values.forEach(memory.push);
+  const state = memory.state();
+  if (countPresent(state.ring) === 0) {
     return { kind: 'cannot-fit', reason: 'TooManyGaps', have: '0 points in the last 8d', need: '1 point' };
   }
-  const season = betterSeason(history, memory.calendar);
+  return createFitted({ ...state, season: betterSeason(history, calendar) }, calendar);
+}
+
+interface State extends MemoryState {
+  /** Days between the points that repeat. */
+  readonly season: 1 | 7;
+}
+
+function createFitted(state: State, calendar: LocalCalendar): FittedModel {
+  const { season } = state;
+  const memory = createMemory(state, calendar);
   // A week ago, else the days before today; a day ago, else two, else a week.
   const lags = season === 7 ? [7, 1, 2, 3] : [1, 2, 7, 3];
   return {
@@ -38,24 +57,34 @@ function fit(history: TimeSeries, { timeZone }: FitContext): FittedModel | Canno
     update: (value) => memory.push(value),
     predict: (horizon) => Float64Array.from({ length: horizon }, (_, index) => memory.recall(index, lags)),
     describe: () => ({ name: seasonalNaive.name, parameters: { seasonDays: season } }),
+    snapshot: (): ModelState => ({ ...memory.state(), season }) satisfies State,
   };
 }
 
+interface MemoryState {
+  /** Of the first point ever told. */
+  readonly startSeconds: number;
+  readonly stepSeconds: number;
+  readonly ring: Float64Array;
+  /** Points told so far. */
+  readonly end: number;
+  readonly last: number;
+}
+
 interface Memory {
-  readonly calendar: LocalCalendar;
   push(value: number): void;
-  present(): number;
+  /** A copy. */
+  state(): MemoryState;
   /** The point `index` steps after the next one, from the first lag (in days) that has it. */
   recall(index: number, lags: readonly number[]): number;
 }
 
 /** A ring of the last days, no larger than what it has been told. */
-function createMemory(history: TimeSeries, calendar: LocalCalendar): Memory {
-  const { stepSeconds, startSeconds, values } = history;
-  const size = Math.ceil(keptSeconds / stepSeconds);
-  let ring = new Float64Array(Math.min(size, values.length)).fill(Number.NaN);
-  let end = 0;
-  let last = Number.NaN;
+function createMemory(state: MemoryState, calendar: LocalCalendar): Memory {
+  const { stepSeconds, startSeconds } = state;
+  const size = sizeOf(stepSeconds);
+  let ring = new Float64Array(state.ring);
+  let { end, last } = state;
   const push = (value: number): void => {
     if (end === ring.length && end < size)
       ring = grown(ring, Math.min(size, end + Math.ceil(growSeconds / stepSeconds)));
@@ -63,11 +92,9 @@ function createMemory(history: TimeSeries, calendar: LocalCalendar): Memory {
     end += 1;
     if (!Number.isNaN(value)) last = value;
   };
-  values.forEach(push);
   return {
-    calendar,
     push,
-    present: () => countPresent(ring),
+    state: () => ({ startSeconds, stepSeconds, ring: ring.slice(), end, last }),
     recall: (index, lags) => {
       for (const days of lags) {
         let source = lagged(startSeconds + (end + index) * stepSeconds, days, calendar);
@@ -79,6 +106,10 @@ function createMemory(history: TimeSeries, calendar: LocalCalendar): Memory {
       return last;
     },
   };
+}
+
+function sizeOf(stepSeconds: number): number {
+  return Math.ceil(keptSeconds / stepSeconds);
 }
 
 function grown(ring: Float64Array<ArrayBuffer>, length: number): Float64Array<ArrayBuffer> {
