@@ -47,6 +47,13 @@ export interface ArimaEffort {
   readonly tolerance: number;
 }
 
+/** What a fit may be given besides the series. */
+export interface ArimaOptions {
+  /** As long as the series, and known everywhere. */
+  readonly regressors?: readonly Float64Array[];
+  readonly effort?: ArimaEffort;
+}
+
 const thorough: ArimaEffort = { mostEvaluations: 4000, tolerance: 1e-12 };
 
 /** The largest partial autocorrelation (tanh of the search's coordinate). */
@@ -62,8 +69,7 @@ const largest = 0.9999;
 export function fitArima(
   values: Float64Array,
   order: ArimaOrder,
-  regressors: readonly Float64Array[] = [],
-  effort: ArimaEffort = thorough,
+  { regressors = [], effort = thorough }: ArimaOptions = {},
 ): ArimaFit | undefined {
   const columns = [...(usesMean(order) ? [new Float64Array(values.length).fill(1)] : []), ...regressors];
   const first = values.findIndex((value) => !Number.isNaN(value));

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ModelName } from '../api/v1alpha1/demand-forecast.ts';
 import type { Model } from './model.ts';
+import { arimaPackage } from './models/arima-package.ts';
+import { arima } from './models/arima.ts';
 import { drift } from './models/drift.ts';
+import { ets } from './models/ets.ts';
+import { harmonic } from './models/harmonic.ts';
+import { holtWinters } from './models/holt-winters.ts';
 import { levelCorrected } from './models/level-corrected.ts';
 import { naive } from './models/naive.ts';
 import { seasonalNaive } from './models/seasonal-naive.ts';
@@ -14,6 +19,11 @@ export const models: Readonly<Record<ModelName, Model>> = {
   'seasonal-naive': seasonalNaive,
   'seasonal-profile': seasonalProfile,
   'level-corrected': levelCorrected,
+  harmonic,
+  ets,
+  'holt-winters': holtWinters,
+  arima,
+  'arima-package': arimaPackage,
 };
 
 /** The names of all models. */

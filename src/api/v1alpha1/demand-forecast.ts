@@ -18,7 +18,18 @@ import {
 } from './schema.ts';
 
 /** Models that `spec.models` may name. */
-const modelNames = ['naive', 'drift', 'seasonal-naive', 'seasonal-profile', 'level-corrected'] as const;
+const modelNames = [
+  'naive',
+  'drift',
+  'seasonal-naive',
+  'seasonal-profile',
+  'level-corrected',
+  'harmonic',
+  'ets',
+  'holt-winters',
+  'arima',
+  'arima-package',
+] as const;
 export type ModelName = (typeof modelNames)[number];
 
 const scaleTargetRef = Type.Object(

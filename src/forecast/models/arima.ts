@@ -6,17 +6,18 @@ import type { ArimaEffort, ArimaFit, ArimaOrder, ArimaState } from '../arima-cor
 import { courseOf, judgeWalker } from '../lookahead.ts';
 import type { CannotFit, FitContext, FittedModel, Model, ModelState, Regressor } from '../model.ts';
 import { refuseShort } from '../refusals.ts';
+import { valuesOf } from '../regressors.ts';
 import { restoreRemainder, takeApart } from '../remainder.ts';
 import type { Remainder, RemainderState, TakenApart } from '../remainder.ts';
-import { valuesOf } from '../regressors.ts';
+import { meanPresent } from '../robust.ts';
 
 /** Coefficients are fitted on so many of the last points: more hardly change them. */
-const mostPoints = 6000;
-const effort: ArimaEffort = { mostEvaluations: 90, tolerance: 1e-6 };
+const mostPoints = 5000;
+const effort: ArimaEffort = { mostEvaluations: 60, tolerance: 1e-6 };
 
-const shortOrders: readonly ArimaOrder[] = [
-  { p: 1, d: 0, q: 1, mean: true },
-  { p: 2, d: 0, q: 1, mean: true },
+const simplest: ArimaOrder = { p: 1, d: 0, q: 1 };
+const otherOrders: readonly ArimaOrder[] = [
+  { p: 2, d: 0, q: 1 },
   { p: 0, d: 1, q: 1 },
 ];
 
@@ -34,6 +35,7 @@ export const arima: Model = { name: 'arima', fit, restore };
 
 interface State extends Readonly<Record<string, unknown>> {
   readonly fit: ArimaFit;
+  readonly mean: number;
   readonly order: string;
   readonly remainder: RemainderState;
   readonly recursion: ReturnType<ArimaState['snapshot']>;
@@ -52,11 +54,12 @@ function fit(history: TimeSeries, context: FitContext): FittedModel | CannotFit 
     return { kind: 'cannot-fit', reason: 'TooManyGaps', have: 'too few points in a row', need: 'more' };
   }
   const recursion = runArima(best.fit.recursion);
-  for (const value of centred(parts, best.shape, { fit: best.fit, columns })) recursion.update(value);
+  for (const value of centred(parts, best.shape, { ...best, columns })) recursion.update(value);
   const name = nameOf(best.order);
   return create(
     {
       fit: best.fit,
+      mean: best.mean,
       order: name,
       remainder: parts.remainder(best.shape),
       recursion,
@@ -70,7 +73,8 @@ function restore(state: ModelState, context: FitContext): FittedModel {
   const known = state as State;
   return create(
     {
-      fit: structuredCopy(known.fit),
+      fit: known.fit,
+      mean: known.mean,
       order: known.order,
       remainder: restoreRemainder(known.remainder, context),
       recursion: runArima(known.fit.recursion, known.recursion),
@@ -80,12 +84,9 @@ function restore(state: ModelState, context: FitContext): FittedModel {
   );
 }
 
-function structuredCopy(fitted: ArimaFit): ArimaFit {
-  return { ...fitted };
-}
-
 interface Choice {
   readonly fit: ArimaFit;
+  readonly mean: number;
   readonly order: ArimaOrder;
   readonly shape: number;
 }
@@ -100,40 +101,48 @@ function choose(history: TimeSeries, parts: TakenApart, given: Given): Choice | 
   const course = courseOf(history, given.horizonSteps);
   let best: { choice: Choice; error: number } | undefined;
   for (const shape of parts.shapes) {
-    const found = fitBest(history, remaindersOf(parts, shape), given.columns);
+    const values = remaindersOf(parts, shape);
+    const found = fitOrders(values, [simplest], given.columns);
     if (found === undefined) continue;
     const state = runArima(found.fit.recursion);
+    const { mean } = found;
     const walker = {
-      update: (value: number): void => void state.update(value - found.fit.mean),
-      forecast: (horizon: number): Float64Array => state.forecast(horizon).map((value) => value + found.fit.mean),
+      update: (value: number): void => void state.update(value - mean),
+      forecast: (horizon: number): Float64Array => state.forecast(horizon).map((value) => value + mean),
     };
     const error = judgeWalker(parts, shape, { walker, course });
     if (best === undefined || error < best.error) best = { choice: { ...found, shape }, error };
   }
-  return best?.choice;
+  if (best === undefined) return undefined;
+  const { choice } = best;
+  const orders = ordersBeyond(history);
+  const other = fitOrders(remaindersOf(parts, choice.shape), orders, given.columns);
+  return other !== undefined && other.fit.aicc < choice.fit.aicc ? { ...other, shape: choice.shape } : choice;
 }
 
-function fitBest(
-  { stepSeconds }: TimeSeries,
-  values: Float64Array,
-  columns: readonly Float64Array[],
-): Omit<Choice, 'shape'> | undefined {
-  const from = Math.max(0, values.length - mostPoints);
-  const tail = values.subarray(from);
+function ordersBeyond({ values, stepSeconds }: TimeSeries): readonly ArimaOrder[] {
   const perDay = Math.round(86_400 / stepSeconds);
   const seasonal =
     perDay > 1 && perDay <= mostSeasonalPoints && values.length > 5 * perDay
-      ? [{ p: 1, d: 0, q: 1, seasonal: { p: 1, d: 0, q: 0, period: perDay }, mean: true }]
+      ? [{ ...simplest, seasonal: { p: 1, d: 0, q: 0, period: perDay } }]
       : [];
+  return [...otherOrders, ...seasonal];
+}
+
+/** The best of the orders, around the mean of the values. */
+function fitOrders(
+  values: Float64Array,
+  orders: readonly ArimaOrder[],
+  columns: readonly Float64Array[],
+): Omit<Choice, 'shape'> | undefined {
+  const from = Math.max(0, values.length - mostPoints);
+  const mean = meanPresent(values.subarray(from));
+  const tail = values.subarray(from).map((value) => value - mean);
+  const regressors = columns.map((column) => column.subarray(from));
   let best: Omit<Choice, 'shape'> | undefined;
-  for (const order of [...shortOrders, ...seasonal]) {
-    const found = fitArima(
-      tail,
-      order,
-      columns.map((column) => column.subarray(from)),
-      effort,
-    );
-    if (found !== undefined && (best === undefined || found.aicc < best.fit.aicc)) best = { fit: found, order };
+  for (const order of orders) {
+    const found = fitArima(tail, order, { regressors, effort });
+    if (found !== undefined && (best === undefined || found.aicc < best.fit.aicc)) best = { fit: found, order, mean };
   }
   return best;
 }
@@ -146,10 +155,10 @@ function remaindersOf({ demand, expected }: TakenApart, shape: number): Float64A
 function centred(
   parts: TakenApart,
   shape: number,
-  { fit: fitted, columns }: { fit: ArimaFit; columns: readonly Float64Array[] },
+  { fit: fitted, mean, columns }: Choice & { columns: readonly Float64Array[] },
 ): Float64Array {
   return remaindersOf(parts, shape).map((value, index) => {
-    let known = fitted.mean;
+    let known = mean;
     for (const [term, column] of columns.entries()) known += (fitted.coefficients[term] ?? 0) * at(column, index);
     return value - known;
   });
@@ -157,6 +166,7 @@ function centred(
 
 interface Parts {
   readonly fit: ArimaFit;
+  readonly mean: number;
   readonly order: string;
   readonly remainder: Remainder;
   readonly recursion: ArimaState;
@@ -170,12 +180,12 @@ interface Place {
   readonly regressors: readonly Regressor[];
 }
 
-function create({ fit: fitted, order, remainder, recursion, names }: Parts, place: Place): FittedModel {
+function create({ fit: fitted, mean, order, remainder, recursion, names }: Parts, place: Place): FittedModel {
   const { stepSeconds } = place;
   let { now } = place;
   const used = names.map((name) => place.regressors.find((regressor) => regressor.name === name));
   const known = (horizon: number): Float64Array => {
-    const sum = new Float64Array(horizon).fill(fitted.mean);
+    const sum = new Float64Array(horizon).fill(mean);
     for (const [term, regressor] of used.entries()) {
       if (regressor === undefined) continue;
       const column = valuesOf(regressor, now, { stepSeconds, values: sum });
@@ -201,12 +211,13 @@ function create({ fit: fitted, order, remainder, recursion, names }: Parts, plac
         ...listed('ar', fitted.ar),
         ...listed('ma', fitted.ma),
         ...listed('seasonalAr', fitted.seasonalAr),
-        mean: fitted.mean,
+        mean,
         ...Object.fromEntries(names.map((name, term) => [name, fitted.coefficients[term] ?? 0])),
       },
     }),
     snapshot: () => ({
-      fit: structuredCopy(fitted),
+      fit: fitted,
+      mean,
       order,
       remainder: remainder.snapshot(),
       recursion: recursion.snapshot(),
