@@ -9,13 +9,18 @@ export interface LeastSquaresState {
   /** Weighted sums: lower triangle of Σ w x xᵀ row after row, Σ w x y. */
   readonly normal: Float64Array;
   readonly right: Float64Array;
+  /** Coefficients are solved for again when so many points are new. */
+  readonly refresh: number;
+  /** The last solution and the points that are new since. */
+  readonly solution?: Float64Array;
+  readonly fresh: number;
 }
 
 /** Regression on all points so far, the older the less. */
 export interface LeastSquares {
   /** All sums lose `decay` of their weight; then the point is added. O(p²). */
   update(row: Float64Array, value: number): void;
-  /** O(p³), kept until the next update. */
+  /** O(p³) when they are due, else as they were. */
   coefficients(): Float64Array;
   snapshot(): LeastSquaresState;
 }
@@ -27,11 +32,12 @@ export interface LeastSquares {
  * the ridge does not fade: coefficients minimise Σ decay^age (y − xβ)² + Σ ridge β².
  */
 export function createLeastSquares(state: LeastSquaresState): LeastSquares {
-  const { decay, ridge } = state;
+  const { decay, ridge, refresh } = state;
   const size = ridge.length;
   const normal = state.normal.slice();
   const right = state.right.slice();
-  let solution: Float64Array | undefined;
+  let solution = state.solution?.slice();
+  let { fresh } = state;
   return {
     update: (row, value) => {
       for (let i = 0; i < size; i += 1) {
@@ -40,10 +46,10 @@ export function createLeastSquares(state: LeastSquaresState): LeastSquares {
         const offset = i * size;
         for (let j = 0; j <= i; j += 1) normal[offset + j] = decay * at(normal, offset + j) + x * at(row, j);
       }
-      solution = undefined;
+      fresh += 1;
     },
     coefficients: () => {
-      if (solution !== undefined) return solution;
+      if (solution !== undefined && fresh < refresh) return solution;
       const matrix = new Float64Array(size * size);
       for (let i = 0; i < size; i += 1) {
         for (let j = 0; j <= i; j += 1) {
@@ -53,14 +59,23 @@ export function createLeastSquares(state: LeastSquaresState): LeastSquares {
         }
       }
       solution = solveSymmetric(matrix, right);
+      fresh = 0;
       return solution;
     },
-    snapshot: () => ({ decay, ridge: ridge.slice(), normal: normal.slice(), right: right.slice() }),
+    snapshot: () => ({
+      decay,
+      ridge: ridge.slice(),
+      normal: normal.slice(),
+      right: right.slice(),
+      refresh,
+      ...(solution === undefined ? {} : { solution: solution.slice() }),
+      fresh,
+    }),
   };
 }
 
 /** Nothing is known yet. */
-export function emptyLeastSquares(decay: number, ridge: Float64Array): LeastSquaresState {
+export function emptyLeastSquares(decay: number, ridge: Float64Array, refresh = 1): LeastSquaresState {
   const size = ridge.length;
-  return { decay, ridge, normal: new Float64Array(size * size), right: new Float64Array(size) };
+  return { decay, ridge, normal: new Float64Array(size * size), right: new Float64Array(size), refresh, fresh: 0 };
 }

@@ -19,8 +19,17 @@ export interface ResidualLevel {
   level(): number;
 }
 
-const levelSeconds = [0, 120, 300, 900, 2700];
-const decaySeconds = [1800, 7200, 28_800, 172_800];
+const levelSeconds = [900, 300, 120, 0, 2700];
+/**
+ * A past without a level shift cannot tell why an error should last, so one that fades must earn it: its loss counts
+ * this much more.
+ */
+const decays = [
+  { seconds: 28_800, handicap: 1 },
+  { seconds: 172_800, handicap: 1 },
+  { seconds: 7200, handicap: 1.02 },
+  { seconds: 1800, handicap: 1.05 },
+];
 
 /** Starts at a level. */
 export function createResidualLevel(rule: ResidualRule, start = 0): ResidualLevel {
@@ -44,11 +53,11 @@ export function chooseResidualRule(
 ): ResidualRule {
   const kappas = new Set(levelSeconds.map((seconds) => (seconds <= stepSeconds ? 1 : 1 - 0.5 ** (stepSeconds / seconds))));
   let best: ResidualRule = { kappa: 1, phi: 0 };
-  let smallest = judge(errors, best, { leads, from, every });
+  let smallest = Number.POSITIVE_INFINITY;
   for (const kappa of kappas) {
-    for (const seconds of decaySeconds) {
+    for (const { seconds, handicap } of decays) {
       const rule = { kappa, phi: 0.5 ** (stepSeconds / seconds) };
-      const loss = judge(errors, rule, { leads, from, every });
+      const loss = handicap * judge(errors, rule, { leads, from, every });
       if (loss < smallest) {
         smallest = loss;
         best = rule;

@@ -12,21 +12,29 @@ import type { Remainder, RemainderState, TakenApart } from '../remainder.ts';
 import { meanPresent } from '../robust.ts';
 
 /** The package's time grows with the points: it sees so many of the last ones, and no more. */
-const mostPoints = 600;
-const fewestPoints = 30;
+const mostPoints = 500;
+const fewestPoints = 12;
 /** Older points have hardly any weight in its forecasts. */
-const mostLags = 60;
+const mostLags = 40;
 /** Its own forecast and the one by the weights read from it must agree to this share of the remainder's deviation. */
 const agreement = 0.05;
 /** A forecast this many deviations away is an explosion. */
 const mostDeviations = 20;
 
-const order = { p: 2, d: 0, q: 1, method: 0, verbose: false };
+/** The package's searches along gradients end in nonsense more often, and then write to the standard output. */
+const simplexSearch = 0;
+
+/** Exact maximum likelihood first; the simpler ones for windows on which it explodes. */
+const orders = [
+  { p: 2, d: 0, q: 1, method: 0 },
+  { p: 1, d: 0, q: 1, method: 2 },
+  { p: 1, d: 0, q: 0, method: 0 },
+] as const;
 
 /**
- * The npm package `arima` (ctsa compiled to WebAssembly): ARIMA(2,0,1) by exact maximum likelihood on the last points
- * of what is left of demand when the typical day is taken out, as `arima` has it. The package explodes silently on
- * some windows, so what it gives is kept only when it is finite, within a robust range, and linear in the points as it
+ * The npm package `arima` (ctsa compiled to WebAssembly): ARIMA(2,0,1) by exact maximum likelihood, or a simpler
+ * one, on the last points of what is left of demand when the typical day is taken out, as `arima` has it. The package
+ * explodes silently on some windows, so what it gives is kept only when it is finite, within a robust range, and linear in the points as it
  * has to be; otherwise the model cannot be fitted. Its forecast's weights by lag are read off once, by asking it for
  * forecasts of unit pulses; from then on they do the work, and nothing of the package has to be kept, updated or
  * saved. It takes no part of the outside world: a computation from numbers to numbers. Needs a day.
@@ -36,6 +44,7 @@ export const arimaPackage: Model = { name: 'arima-package', fit, restore };
 interface State extends Readonly<Record<string, unknown>> {
   readonly weights: readonly number[];
   readonly mean: number;
+  readonly order: string;
   readonly remainder: RemainderState;
   readonly recursion: ReturnType<ArimaState['snapshot']>;
 }
@@ -60,17 +69,18 @@ function fit(history: TimeSeries, context: FitContext): FittedModel | CannotFit 
   if (best === undefined) {
     return { kind: 'cannot-fit', reason: 'NotFinite', have: 'a fit that explodes', need: 'one that stays in range' };
   }
-  const { weights, mean } = best.weights;
+  const { weights, mean, order } = best.weights;
   const recursion = runArima(recursionOf(weights));
   for (const value of remaindersOf(parts, best.shape)) recursion.update(value - mean);
-  return create({ weights, mean, remainder: parts.remainder(best.shape), recursion });
+  return create({ weights, mean, order, remainder: parts.remainder(best.shape), recursion });
 }
 
 function restore(state: ModelState, context: FitContext): FittedModel {
-  const { weights, mean, remainder, recursion } = state as State;
+  const { weights, mean, order, remainder, recursion } = state as State;
   return create({
     weights,
     mean,
+    order,
     remainder: restoreRemainder(remainder, context),
     recursion: runArima(recursionOf(weights), recursion),
   });
@@ -80,6 +90,7 @@ interface Weights {
   /** Of the last value, the one before, and so on, in the forecast of the next. */
   readonly weights: readonly number[];
   readonly mean: number;
+  readonly order: string;
 }
 
 interface Parts extends Weights {
@@ -87,7 +98,7 @@ interface Parts extends Weights {
   readonly recursion: ArimaState;
 }
 
-function create({ weights, mean, remainder, recursion }: Parts): FittedModel {
+function create({ weights, mean, order, remainder, recursion }: Parts): FittedModel {
   return {
     kind: 'fitted',
     update: (value) => void recursion.update(remainder.observe(value) - mean),
@@ -95,7 +106,7 @@ function create({ weights, mean, remainder, recursion }: Parts): FittedModel {
     describe: () => ({
       name: arimaPackage.name,
       parameters: {
-        order: `(${order.p},${order.d},${order.q})`,
+        order,
         typicalDay: remainder.shape,
         mean,
         weightOfLast: weights[0] ?? 0,
@@ -105,6 +116,7 @@ function create({ weights, mean, remainder, recursion }: Parts): FittedModel {
     snapshot: () => ({
       weights: [...weights],
       mean,
+      order,
       remainder: remainder.snapshot(),
       recursion: recursion.snapshot(),
     }),
@@ -117,10 +129,18 @@ function read(remainders: Float64Array): Weights | undefined {
   if (present.length < fewestPoints) return undefined;
   const mean = meanPresent(present);
   const deviation = Math.sqrt(meanPresent(present.map((value) => (value - mean) ** 2)));
-  if (!(deviation > 1e-9)) return { weights: [0], mean };
+  if (!(deviation > 1e-9)) return { weights: [0], mean, order: 'constant' };
   const values = present.map((value) => (value - mean) / deviation);
+  for (const order of orders) {
+    const weights = attempt(values, order);
+    if (weights !== undefined) return { weights, mean, order: `(${order.p},${order.d},${order.q})` };
+  }
+  return undefined;
+}
+
+function attempt(values: Float64Array, order: (typeof orders)[number]): number[] | undefined {
   try {
-    return weightsOf(values, mean);
+    return weightsOf(values, order);
   } catch {
     // An abort inside of the package's machine code: nothing of this fit can be used.
     return undefined;
@@ -133,8 +153,8 @@ interface Instance {
   predict(length: number): [number[], number[]];
 }
 
-function weightsOf(values: Float64Array, mean: number): Weights | undefined {
-  const fitted = new ARIMA(order);
+function weightsOf(values: Float64Array, order: (typeof orders)[number]): number[] | undefined {
+  const fitted = new ARIMA({ ...order, optimizer: simplexSearch, verbose: false });
   try {
     fitted.train([...values]);
     const instance = fitted as unknown as Instance;
@@ -153,8 +173,7 @@ function weightsOf(values: Float64Array, mean: number): Weights | undefined {
       weights.push(weight);
       explained += weight * at(values, values.length - lag);
     }
-    if (!isSound(forecastOf(values), explained, weights)) return undefined;
-    return { weights, mean };
+    return isSound(forecastOf(values), explained, weights) ? weights : undefined;
   } finally {
     fitted.destroy();
   }
@@ -167,7 +186,7 @@ function isSound(forecast: number, explained: number, weights: readonly number[]
     Number.isFinite(forecast) &&
     Math.abs(forecast) < mostDeviations &&
     Math.abs(forecast - explained) < agreement &&
-    Math.abs(sum) < 1 &&
+    sum < 1 &&
     size < mostDeviations &&
     staysInRange(weights)
   );

@@ -29,7 +29,7 @@ const mostSeasonalPoints = 48;
  * none of it), on a logarithmic scale where demand is never negative; fitted by conditional sum of squares in partial
  * autocorrelations (see `arima-core.ts`). A raw ARIMA at one-minute steps collapses to the last value; the remainder
  * has no season, and few terms suffice. The share of the typical day is the one that forecasts the last week best, the
- * order the one with the smallest AICc (Hurvich & Tsai 1989). Needs a day.
+ * order the one with the smallest AICc (Hurvich & Tsai 1989) that forecasts it no worse. Needs a day.
  */
 export const arima: Model = { name: 'arima', fit, restore };
 
@@ -99,25 +99,30 @@ interface Given {
 /** The share of the typical day by forecasts of the past with the simplest order; then the order. */
 function choose(history: TimeSeries, parts: TakenApart, given: Given): Choice | undefined {
   const course = courseOf(history, given.horizonSteps);
-  let best: { choice: Choice; error: number } | undefined;
-  for (const shape of parts.shapes) {
-    const values = remaindersOf(parts, shape);
-    const found = fitOrders(values, [simplest], given.columns);
-    if (found === undefined) continue;
-    const state = runArima(found.fit.recursion);
-    const { mean } = found;
+  const judge = (choice: Choice): number => {
+    const state = runArima(choice.fit.recursion);
+    const { mean } = choice;
     const walker = {
       update: (value: number): void => void state.update(value - mean),
       forecast: (horizon: number): Float64Array => state.forecast(horizon).map((value) => value + mean),
     };
-    const error = judgeWalker(parts, shape, { walker, course });
-    if (best === undefined || error < best.error) best = { choice: { ...found, shape }, error };
+    return judgeWalker(parts, choice.shape, { walker, course });
+  };
+  let best: { choice: Choice; error: number } | undefined;
+  for (const shape of parts.shapes) {
+    const found = fitOrders(remaindersOf(parts, shape), [simplest], given.columns);
+    if (found === undefined) continue;
+    const choice = { ...found, shape };
+    const error = judge(choice);
+    if (best === undefined || error < best.error) best = { choice, error };
   }
   if (best === undefined) return undefined;
-  const { choice } = best;
-  const orders = ordersBeyond(history);
-  const other = fitOrders(remaindersOf(parts, choice.shape), orders, given.columns);
-  return other !== undefined && other.fit.aicc < choice.fit.aicc ? { ...other, shape: choice.shape } : choice;
+  const { choice, error } = best;
+  const other = fitOrders(remaindersOf(parts, choice.shape), ordersBeyond(history), given.columns);
+  if (other === undefined || other.fit.aicc >= choice.fit.aicc) return choice;
+  // One step ahead is what the AICc judges; it must not be paid for further ahead.
+  const challenger = { ...other, shape: choice.shape };
+  return judge(challenger) <= error ? challenger : choice;
 }
 
 function ordersBeyond({ values, stepSeconds }: TimeSeries): readonly ArimaOrder[] {

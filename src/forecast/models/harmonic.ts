@@ -19,8 +19,11 @@ const daySeconds = 86_400;
 const binSeconds = 900;
 /** The regression forgets half in one of these. */
 const halfLives = [14, 5, 42];
-const mostDayTerms = 10;
-const mostWeekTerms = 3;
+/** Coefficients are solved for this often. */
+const solveSeconds = 3 * 3600;
+const mostDayTerms = 12;
+/** Weekdays may differ in level and in the slowest waves of the day. */
+const mostWeekTerms = 10;
 const weekendTerms = 4;
 /** Of a mean bin's weight: as if each coefficient had been seen to be 0 that often. */
 const ridgeBins = 0.5;
@@ -67,40 +70,70 @@ function fit(history: TimeSeries, context: FitContext): FittedModel | CannotFit 
   const terms = termsOf(history, context);
   const design = createDesign(terms, context);
   const width = Math.max(binSeconds, stepSeconds);
-  const course = courseOf(history, context.horizonSteps);
-  let best: { loss: number; squares: LeastSquares; errors: Float64Array; bin: Bin } | undefined;
-  for (const days of halfLives) {
-    const decay = 0.5 ** (width / (days * daySeconds));
-    const squares = createLeastSquares(
-      emptyLeastSquares(decay, new Float64Array(design.size).fill(ridgeBins).fill(1e-6, 0, 1)),
-    );
-    const bin: Bin = { index: Math.floor(startSeconds / width), sum: 0, count: 0 };
-    const errors = new Float64Array(values.length);
-    let coefficients = squares.coefficients();
-    let solvedAt = Number.NEGATIVE_INFINITY;
-    let loss = 0;
-    for (const [index, value] of scaled.entries()) {
-      const now = startSeconds + index * stepSeconds;
-      // Forecasts a day ahead, or from the start of it, tell which memory is best.
-      if (now - solvedAt >= daySeconds) {
-        coefficients = squares.coefficients().slice();
-        solvedAt = now;
-      }
-      const error = value - (index * stepSeconds < daySeconds ? value : dot(coefficients, design.row(now)));
-      errors[index] = error;
-      if (index >= course.from && !Number.isNaN(error)) loss += Math.abs(error);
-      collect(bin, { squares, design, width }, { now, value });
-    }
-    if (best === undefined || loss < best.loss) best = { loss, squares, errors, bin };
-  }
-  if (best === undefined) return { kind: 'cannot-fit', reason: 'NotFinite', have: 'no fit', need: 'one' };
-  const rule = chooseResidualRule(best.errors, { ...course, stepSeconds });
+  const bins = binned(scaled, history, width);
+  const ridge = new Float64Array(design.size).fill(ridgeBins).fill(1e-6, 0, 1);
+  const decay = chooseDecay(bins, { design, ridge, width });
+  const squares = createLeastSquares(emptyLeastSquares(decay, ridge, Math.ceil(solveSeconds / width)));
+  const bin: Bin = { index: Math.floor(startSeconds / width), sum: 0, count: 0 };
+  const errors = scaled.map((value, index) => {
+    const now = startSeconds + index * stepSeconds;
+    const error = index * stepSeconds < daySeconds ? 0 : value - dot(squares.coefficients(), design.row(now + stepSeconds / 2));
+    collect(bin, { squares, design, width }, { now, value });
+    return error;
+  });
+  const rule = chooseResidualRule(errors, { ...courseOf(history, context.horizonSteps), stepSeconds });
   const level = createResidualLevel(rule);
-  for (const error of best.errors) level.update(error);
+  for (const error of errors) level.update(error);
   return create(
-    { terms, scale, squares: best.squares, bin: best.bin, level },
+    { terms, scale, squares, bin, level },
     { now: endSeconds(history), stepSeconds, context },
   );
+}
+
+interface Bins {
+  /** In widths since 1970. */
+  readonly first: number;
+  /** NaN for a gap. */
+  readonly means: Float64Array;
+}
+
+function binned(scaled: Float64Array, { startSeconds, stepSeconds }: TimeSeries, width: number): Bins {
+  const first = Math.floor(startSeconds / width);
+  const last = Math.floor((startSeconds + (scaled.length - 1) * stepSeconds) / width);
+  const sums = new Float64Array(last - first + 1);
+  const counts = new Float64Array(sums.length);
+  for (const [index, value] of scaled.entries()) {
+    if (Number.isNaN(value)) continue;
+    const slot = Math.floor((startSeconds + index * stepSeconds) / width) - first;
+    sums[slot] = at(sums, slot) + value;
+    counts[slot] = at(counts, slot) + 1;
+  }
+  return { first, means: sums.map((sum, slot) => sum / at(counts, slot)) };
+}
+
+/** The memory with the smallest error in the second half, by coefficients up to a day old. */
+function chooseDecay(
+  { first, means }: Bins,
+  { design, ridge, width }: { design: Design; ridge: Float64Array; width: number },
+): number {
+  const rows = Array.from(means, (_, index) => design.row((first + index + 0.5) * width).slice());
+  const held = Math.round(daySeconds / width);
+  let best = { loss: Number.POSITIVE_INFINITY, decay: 0.5 ** (width / (14 * daySeconds)) };
+  for (const days of halfLives) {
+    const decay = 0.5 ** (width / (days * daySeconds));
+    const squares = createLeastSquares(emptyLeastSquares(decay, ridge));
+    let coefficients = squares.coefficients();
+    let loss = 0;
+    for (const [index, row] of rows.entries()) {
+      const value = at(means, index);
+      if (index % held === 0) coefficients = squares.coefficients();
+      if (Number.isNaN(value)) continue;
+      if (index >= means.length / 2) loss += Math.abs(value - dot(coefficients, row));
+      squares.update(row, value);
+    }
+    if (loss < best.loss) best = { loss, decay };
+  }
+  return best.decay;
 }
 
 function restore(state: ModelState, context: FitContext): FittedModel {
@@ -139,14 +172,14 @@ function create({ terms, scale, squares, bin, level }: Parts, { now: start, step
     kind: 'fitted',
     update: (value) => {
       const scaled = toScale(scale, value);
-      level.update(scaled - dot(squares.coefficients(), design.row(now)));
+      level.update(scaled - dot(squares.coefficients(), design.row(now + stepSeconds / 2)));
       collect(bin, { squares, design, width }, { now, value: scaled });
       now += stepSeconds;
     },
     predict: (horizon) => {
       const coefficients = squares.coefficients();
       return Float64Array.from({ length: horizon }, (_, index) =>
-        fromScale(scale, dot(coefficients, design.row(now + index * stepSeconds)) + level.ahead(index)),
+        fromScale(scale, dot(coefficients, design.row(now + (index + 0.5) * stepSeconds)) + level.ahead(index)),
       );
     },
     describe: () => ({
@@ -196,7 +229,7 @@ function termsOf({ values, stepSeconds }: TimeSeries, { regressors = [], holiday
   const days = (values.length * stepSeconds) / daySeconds;
   const perDay = daySeconds / Math.max(binSeconds, stepSeconds);
   return {
-    day: Math.max(1, Math.min(mostDayTerms, Math.floor(perDay / 3), days < 2 ? 4 : mostDayTerms)),
+    day: Math.max(1, Math.min(mostDayTerms, Math.floor((perDay - 1) / 2), days < 2 ? 4 : mostDayTerms)),
     week: days >= 14 ? mostWeekTerms : 0,
     weekend: days >= 8 || holidays !== undefined,
     names: regressors.map((regressor) => regressor.name),
@@ -213,16 +246,16 @@ function createDesign(terms: Terms, { timeZone, holidays, regressors = [] }: Fit
   const calendar = localCalendar(timeZone);
   const used = terms.names.map((name) => regressors.find((regressor) => regressor.name === name));
   const crossed = Math.min(weekendTerms, terms.day);
-  const size = 1 + 2 * terms.day + 2 * terms.week + (terms.weekend ? 1 + 2 * crossed : 0) + used.length;
+  const size = 1 + 2 * terms.day + 2 * (terms.week - Math.floor(terms.week / 7)) + (terms.weekend ? 1 + 2 * crossed : 0) + used.length;
   const row = new Float64Array(size);
   row[0] = 1;
   return {
     size,
     row: (epochSeconds) => {
       const { day, secondOfDay } = calendar.local(epochSeconds);
-      let next = waves(row, 1, { phase: secondOfDay / daySeconds, count: terms.day });
+      let next = waves(row, 1, { phase: secondOfDay / daySeconds, count: terms.day, without: 0 });
       const weekday = (day + 4) % 7;
-      next = waves(row, next, { phase: (weekday + secondOfDay / daySeconds) / 7, count: terms.week });
+      next = waves(row, next, { phase: (weekday + secondOfDay / daySeconds) / 7, count: terms.week, without: 7 });
       if (terms.weekend) {
         const off = [0, 6].includes(dayOfWeek(day)) || holidays?.has(day) === true ? 1 : 0;
         row[next] = off;
@@ -243,16 +276,25 @@ function valueAt(regressor: Regressor | undefined, epochSeconds: number): number
 
 const one = new Float64Array(1);
 
-/** Cosine and sine of the first multiples, by the recurrence of their angle sums. */
-function waves(row: Float64Array, from: number, { phase, count }: { phase: number; count: number }): number {
+/** Cosine and sine of the first multiples but those of `without`, by the recurrence of their angle sums. */
+function waves(
+  row: Float64Array,
+  from: number,
+  { phase, count, without }: { phase: number; count: number; without: number },
+): number {
   const [c, s] = [Math.cos(2 * Math.PI * phase), Math.sin(2 * Math.PI * phase)];
   let [cosine, sine] = [1, 0];
-  for (let index = 0; index < count; index += 1) {
-    [cosine, sine] = [cosine * c - sine * s, sine * c + cosine * s];
-    row[from + 2 * index] = cosine;
-    row[from + 2 * index + 1] = sine;
+  let next = from;
+  for (let multiple = 1; multiple <= count; multiple += 1) {
+    const turned = cosine * c - sine * s;
+    sine = sine * c + cosine * s;
+    cosine = turned;
+    if (without > 0 && multiple % without === 0) continue;
+    row[next] = cosine;
+    row[next + 1] = sine;
+    next += 2;
   }
-  return from + 2 * count;
+  return next;
 }
 
 function dot(coefficients: Float64Array, row: Float64Array): number {
