@@ -36,7 +36,7 @@ export function createLeastSquares(state: LeastSquaresState): LeastSquares {
   const size = ridge.length;
   const normal = state.normal.slice();
   const right = state.right.slice();
-  let solution = state.solution?.slice();
+  let solution: Float64Array | undefined = state.solution?.slice();
   let { fresh } = state;
   return {
     update: (row, value) => {
