@@ -32,7 +32,7 @@ export const reasons = {
     'PerPodAverage',
   ],
   /** Can demand be forecast at all? */
-  Forecastable: ['ModelFitted', 'TooLittleHistory', 'CannotFit', 'NoHistory', 'InvalidTimeZone'],
+  Forecastable: ['ModelFitted', 'TooLittleHistory', 'CannotFit', 'NoSkill', 'NoHistory', 'InvalidTimeZone'],
   /** Do the forecasts that came due meet their quantile? */
   Calibrated: ['CoverageWithinBounds', 'CoverageOutOfBounds', 'TooFewScores'],
   /** What does predicted_demand say now? */

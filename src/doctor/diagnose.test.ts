@@ -4,7 +4,7 @@ import type { ClonePoolConditionType, ClonePoolReason, ConditionType, Reason } f
 import type { ClonePool, ClonePoolStatus } from '../api/v1alpha1/clone-pool.ts';
 import type { DemandForecast, DemandForecastStatus } from '../api/v1alpha1/demand-forecast.ts';
 import { formatRfc3339 } from '../series/rfc3339.ts';
-import { condition, demandForecast } from '../testing/builders.ts';
+import { clonePool, condition, demandForecast } from '../testing/builders.ts';
 import { diagnose } from './diagnose.ts';
 import { checks } from './finding.ts';
 import type { Failure, Finding } from './finding.ts';
@@ -121,12 +121,13 @@ const pool = (
   poolStatus: Partial<ClonePoolStatus> = {},
   creationTimestamp = at(-3600),
 ): ClonePool => {
-  const targetRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'burst' };
-  return {
-    metadata: { namespace: 'shop', name: 'burst', generation: 2, creationTimestamp },
-    spec: { targetRef, mode: 'Predictive', ...spec },
+  const targetRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'burst' } as const;
+  return clonePool({
+    name: 'burst',
+    metadata: { generation: 2, creationTimestamp },
+    spec: { targetRef, ...spec },
     status: { observedGeneration: 1, replicas: 0, ...poolStatus },
-  } as unknown as ClonePool;
+  });
 };
 
 const healthy: Snapshot = {

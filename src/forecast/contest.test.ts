@@ -38,7 +38,7 @@ describe('runContest', () => {
     for (const { forecasts } of contest.tracks) expect(forecasts).toHaveLength(contest.origins.length * width);
     expect(contest.actual).toHaveLength(contest.origins.length * width);
     const [first] = contest.origins;
-    expect(first?.ageSeconds).toBe(2 * 86_400);
+    expect(first?.weight).toBeCloseTo(0.5 ** (2 / 4), 9);
     const start = history.values.length / 2;
     expect(contest.actual[0]).toBe(Math.max(...history.values.slice(start - 1, start + 8)));
   });
@@ -55,7 +55,7 @@ describe('runContest', () => {
       values: history.values.map((value, index) => (index < cut ? value : 1e6)),
     };
     const other = runContest(changed, Object.values(models), setup);
-    const before = contest.origins.filter(({ ageSeconds }) => ageSeconds >= 86_400).length * width;
+    const before = contest.origins.filter(({ weight }) => weight <= 0.5 ** (1 / 4)).length * width;
     expect(before).toBeGreaterThan(100);
     for (const [index, { forecasts }] of contest.tracks.entries()) {
       expect(other.tracks[index]?.forecasts.slice(0, before)).toEqual(forecasts.slice(0, before));
@@ -66,6 +66,12 @@ describe('runContest', () => {
     const young = demandSeries({ seed: 51, days: 0.5, stepSeconds: 60 });
     const { tracks, refusals } = runContest(young, Object.values(models), setup);
     expect(tracks.map(({ model }) => model.name)).toEqual(['naive', 'drift']);
-    expect(refusals.map(({ name }) => name)).toEqual(['seasonal-naive', 'seasonal-profile', 'level-corrected']);
+    expect(refusals.map(({ name }) => name)).toEqual([
+      'seasonal-naive',
+      'seasonal-profile',
+      'level-corrected',
+      'direct',
+      'ensemble',
+    ]);
   });
 });

@@ -2,7 +2,7 @@
 import { localCalendar } from '../series/calendar.ts';
 import { at } from '../series/time-series.ts';
 import type { TimeSeries } from '../series/time-series.ts';
-import type { CannotFit, FittedModel, Model } from './model.ts';
+import type { CannotFit, FitContext, FittedModel, Model, TargetForecast } from './model.ts';
 
 const daySeconds = 86_400;
 
@@ -11,6 +11,12 @@ const judgedSeconds = 7 * daySeconds;
 const longestJudgedSeconds = 28 * daySeconds;
 const wantedOrigins = 1000;
 const mostPoints = 400_000;
+
+/** Parameters are chosen for forecasts up to this far ahead. */
+const longestHorizonSeconds = 7 * daySeconds;
+
+/** Forecasts of the past count half as much when they are this much older. */
+const halfLifeSeconds = 4 * daySeconds;
 
 /** A window's maximum is known when at least this share of its points is there. */
 const leastPresent = 0.8;
@@ -42,15 +48,17 @@ export interface Origin {
   /** Local day and time of day of the first step after the origin. */
   readonly day: number;
   readonly secondOfDay: number;
-  /** Seconds from here to the end of the history. */
-  readonly ageSeconds: number;
+  /** What it counts: the recent past counts most. */
+  readonly weight: number;
 }
 
 /** One model's part of a contest. */
 export interface Track {
   readonly model: Model;
-  /** Forecasts by origin and position, from the point forecasts alone. */
+  /** Forecasts by origin and position: of the target, where the model makes them, else from its path. */
   readonly forecasts: Float64Array;
+  /** How wide the model says that errors are, by origin and position, where it does. */
+  readonly spreads?: Float64Array;
   /** Fitted before the first origin and updated to the end of the history. */
   readonly fitted: FittedModel;
 }
@@ -71,16 +79,13 @@ export function runContest(
   const indices: number[] = [];
   for (let index = start; index < history.values.length; index += every) indices.push(index);
   const known = { ...history, values: history.values.slice(0, start) };
-  const context = {
-    timeZone,
-    horizonSteps: Math.max(target.windowSteps, Math.min(target.lastPosition, dayOf(history))),
-  };
+  const context = contextOf(history, { target, timeZone });
   const tracks: Track[] = [];
   const refusals: { name: string; refusal: CannotFit }[] = [];
   for (const model of models) {
     const fitted = model.fit(known, context);
     if (fitted.kind === 'cannot-fit') refusals.push({ name: model.name, refusal: fitted });
-    else tracks.push({ model, fitted, forecasts: follow(fitted, history, { start, every, positions, target }) });
+    else tracks.push({ model, fitted, ...follow(fitted, history, { start, every, positions, target }) });
   }
   return {
     origins: describeOrigins(history, indices, timeZone),
@@ -116,8 +121,14 @@ export function observedMaximum(values: Float64Array, index: number, windowSteps
   return present >= leastPresent * (windowSteps + 1) ? windowMaximum(values, index, windowSteps) : Number.NaN;
 }
 
-function dayOf({ stepSeconds }: TimeSeries): number {
-  return Math.ceil(daySeconds / stepSeconds);
+/** What models may know to forecast a target. */
+export function contextOf(
+  { stepSeconds }: TimeSeries,
+  { target, timeZone }: { readonly target: Target; readonly timeZone: string },
+): FitContext {
+  const { windowSteps, lastPosition } = target;
+  const longest = Math.ceil(longestHorizonSeconds / stepSeconds);
+  return { timeZone, windowSteps, horizonSteps: Math.max(1, windowSteps, Math.min(lastPosition, longest)) };
 }
 
 /** Where judging begins: at half of the history, after a whole day where there is one, at most so long ago. */
@@ -156,20 +167,50 @@ function follow(
   fitted: FittedModel,
   { values }: TimeSeries,
   { start, every, positions, target }: Course,
-): Float64Array {
-  const forecasts = new Float64Array(Math.ceil((values.length - start) / every) * positions.length);
+): Pick<Track, 'forecasts' | 'spreads'> {
+  const width = positions.length;
+  const forecasts = new Float64Array(Math.ceil((values.length - start) / every) * width);
+  const spreads = fitted.target === undefined ? undefined : new Float64Array(forecasts.length);
   let written = 0;
   for (let index = start; index < values.length; index += 1) {
     if ((index - start) % every === 0) {
-      const path = pathOf(at(values, index - 1), fitted, target);
-      for (const position of positions) {
-        forecasts[written] = windowMaximum(path, position, target.windowSteps);
-        written += 1;
-      }
+      const { centres, spreads: own } = targetsOf(fitted, { last: at(values, index - 1), target, positions });
+      forecasts.set(centres, written);
+      if (own !== undefined) spreads?.set(own, written);
+      written += width;
     }
     fitted.update(at(values, index));
   }
-  return forecasts;
+  return spreads === undefined ? { forecasts } : { forecasts, spreads };
+}
+
+/** What a model forecasts of the target at positions: directly where it can, else the maximum over its path. */
+export function targetsOf(
+  fitted: FittedModel,
+  {
+    last,
+    target,
+    positions,
+  }: { readonly last: number; readonly target: Target; readonly positions: readonly number[] },
+): { readonly centres: Float64Array; readonly spreads?: Float64Array } {
+  if (fitted.target !== undefined) return withObserved(fitted.target(positions), { last, target, positions });
+  const path = pathOf(last, fitted, target);
+  return {
+    centres: Float64Array.from(positions, (position) => windowMaximum(path, position, target.windowSteps)),
+  };
+}
+
+/** The maximum from the last observation on is not below that observation. */
+function withObserved(
+  forecast: TargetForecast,
+  { last, target, positions }: { last: number; target: Target; positions: readonly number[] },
+): TargetForecast {
+  const { centres } = forecast;
+  for (const [index, position] of positions.entries()) {
+    if (position !== 0 || Number.isNaN(last)) continue;
+    centres[index] = target.windowSteps === 0 ? last : Math.max(last, at(centres, index));
+  }
+  return forecast;
 }
 
 function outcomes(
@@ -193,6 +234,6 @@ function describeOrigins(history: TimeSeries, indices: readonly number[], timeZo
   const { startSeconds, stepSeconds, values } = history;
   return indices.map((index) => ({
     ...calendar.local(startSeconds + index * stepSeconds),
-    ageSeconds: (values.length - index) * stepSeconds,
+    weight: 0.5 ** (((values.length - index) * stepSeconds) / halfLifeSeconds),
   }));
 }

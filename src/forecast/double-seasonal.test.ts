@@ -6,7 +6,10 @@ import { copyDoubleSeasonal, startDoubleSeasonal, stepDoubleSeasonal } from './d
 const parameters = { alpha: 0.2, gamma: 0.05, delta: 0.3, omega: 0.15, phi: 0.6 };
 const [s1, s2] = [4, 12];
 const random = seeded(3);
-const y = Array.from({ length: 120 }, (_, t) => 50 + 5 * Math.sin(t) + (t % s1) + 2 * (t % s2 === 0 ? 1 : 0) + random());
+const y = Array.from(
+  { length: 120 },
+  (_, t) => 50 + 5 * Math.sin(t) + (t % s1) + 2 * (t % s2 === 0 ? 1 : 0) + random(),
+);
 
 describe('double seasonal smoothing', () => {
   test('is the recursion of Taylor (2003), written down with indices of time, within 1e-9', () => {

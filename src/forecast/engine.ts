@@ -1,65 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ModelName } from '../api/v1alpha1/demand-forecast.ts';
 import { formatDuration } from '../base/duration.ts';
 import { formatRfc3339 } from '../series/rfc3339.ts';
 import { at } from '../series/time-series.ts';
 import type { Sample } from '../series/time-series.ts';
 import { observedMaximum } from './contest.ts';
-import { fitForecaster } from './forecaster.ts';
-import type { Candidate, Forecaster, Outlook } from './forecaster.ts';
+import { restoreForecaster } from './forecaster.ts';
+import type { ForecasterState, Outlook } from './forecaster.ts';
+import type { Candidate } from './learn.ts';
 import { createMinuteHistory } from './minute-history.ts';
-import type { MinuteHistory } from './minute-history.ts';
-import type { CannotFit } from './model.ts';
-import { createOnlineLevels } from './online.ts';
-import type { OnlineLevels } from './online.ts';
-import { defaultModelNames, models } from './registry.ts';
+import type { MinuteHistoryState } from './minute-history.ts';
+import { restoreOnlineLevels } from './online.ts';
+import type { OnlineState } from './online.ts';
+import { dueReason, prepareFit, publishedMinutes, refit, stalestMinutes } from './refit.ts';
+import type { DueFit } from './refit.ts';
+import { models } from './registry.ts';
 import { createScoreboard } from './scoreboard.ts';
-import type { Accuracy } from './scoreboard.ts';
+import type { Accuracy, ScoreboardState } from './scoreboard.ts';
+import { createOnline, describeHistory, minuteSeconds, refuse, windowOf } from './target.ts';
+import type { Fit, FitReason, HistoryState, NotIssued, Refusal, State, TargetOptions } from './target.ts';
 
-const minuteSeconds = 60;
-const hourSeconds = 3600;
+/** Skill is judged on a history of at least this; a loss below this share of mean demand is none worth to beat. */
+const judgeableSeconds = 3 * 86_400;
+const negligibleLoss = 0.005;
+/** A forecast must lose this much less than the last value does. */
+const leastSkill = 0.03;
 
-/** Minutes that a forecast publishes a value for. */
-const publishedMinutes = 60;
-
-/** The maximum is taken over the lead and this much more: it insures the timing of ramps. */
-const insuranceSeconds = 300;
-
-/** A forecast is not issued from an older last sample than this. */
-const stalestMinutes = 15;
-
-/** Rows of the published curve at which quantiles are checked against what came. */
-const checkpoints = [0, 15, 45];
-
-/** Much lower and a week does not suffice to correct coverage; much higher and levels chase every cluster of misses. */
-const gain = 0.0015;
-
-const refitSeconds = 6 * hourSeconds;
-/** A history that grows by a twelfth in an hour is worth another look. */
-const youngRefitSeconds = hourSeconds;
-const youngHistorySeconds = 48 * hourSeconds;
-const retrySeconds = 600;
-
-/** This many minutes filled behind the models' backs are worth a refit. */
-const lateMinutes = 30;
-
-/** Two hours let a model without seasons be fitted and judged; seasonal ones need a day before that. */
-const needSeconds = 2 * hourSeconds;
-const seasonalNeedSeconds = 26 * hourSeconds;
-const seasonless: readonly ModelName[] = ['naive', 'drift'];
-
-/** What a target's forecaster is told. */
-export interface TargetOptions {
-  readonly timeZone: string;
-  /** Models that may be used; default `defaultModelNames`. */
-  readonly models?: readonly ModelName[];
-  /** History that models are fitted on. */
-  readonly historySeconds: number;
-  /** The quantile of the maximum over the look-ahead that is published. */
-  readonly quantile: number;
-  /** Time from a decision to ready pods. */
-  readonly leadSeconds: number;
-}
+/** For so long after a level shift quantiles are raised by this share of what lies above them. */
+const widenedSeconds = 86_400;
+const widenedShare = 0.3;
 
 /** A forecast for the next hour. */
 export interface Issued {
@@ -80,213 +48,175 @@ export interface Issued {
   readonly accuracy?: Accuracy;
 }
 
-/** Why there is no forecast, with the numbers. */
-export interface NotIssued {
-  readonly kind: 'not-issued';
-  readonly reason: 'NoHistory' | 'TooLittleHistory' | 'CannotFit';
-  readonly message: string;
-  readonly have: string;
-  readonly need: string;
-  /** When there will be enough, if nothing is missing. */
-  readonly readyAt?: number;
-}
-
-/** History that there is and that forecasting needs. */
-export interface HistoryState {
-  readonly haveSeconds: number;
-  readonly needSeconds: number;
-  readonly lastTimestamp?: number;
-}
-
 /** Forecasts one target; is told samples, and asked once a minute. */
 export interface TargetForecaster {
   /** Takes samples in any order; repeated ones and gaps do no harm. Those older than the history are not kept. */
   observe(samples: readonly Sample[]): void;
   setOptions(patch: { leadSeconds?: number; quantile?: number }): void;
   history(nowSeconds: number): HistoryState;
-  /** Fits when a fit is due, which takes a fraction of a second; else takes milliseconds at most. */
+  /**
+   * The fit that is due, to be made elsewhere and then settled, whatever comes of it; until then `issue` goes on with
+   * the last fit, and no other is due. undefined when none is due.
+   */
+  takeFit(nowSeconds: number): DueFit | undefined;
+  /** Fits when a fit is due that nobody took, which takes a fraction of a second; else takes milliseconds at most. */
   issue(nowSeconds: number): Issued | NotIssued;
+  /** What made the fits due that were made since this was last asked. */
+  takeRefits(): readonly FitReason[];
+  /** A copy of all that is known, for `restoreTargetForecaster`. */
+  snapshot(): TargetState;
 }
 
-/** Everything that is learnt about one target. */
-interface State {
-  options: TargetOptions;
-  readonly history: MinuteHistory;
-  readonly scoreboard: ReturnType<typeof createScoreboard>;
-  online: OnlineLevels;
-  fit?: Fit;
-  refusal?: { readonly answer: NotIssued; readonly at: number };
-  inUse?: { readonly name: string; readonly since: number };
-  /** Minutes filled behind the models' backs since the last fit. */
-  late: number;
-  /** Minutes with a value before `head`. */
-  counted: { readonly head: number; readonly present: number };
-}
-
-interface Fit {
-  readonly kind: 'fit';
-  readonly forecaster: Forecaster;
-  readonly windowMinutes: number;
-  readonly fittedAt: number;
-  readonly refitAfterSeconds: number;
-  /** The first minute that the models have not seen. */
-  head: number;
+/** A target's forecaster as plain data. */
+export interface TargetState {
+  readonly options: TargetOptions;
+  readonly history: MinuteHistoryState;
+  readonly scoreboard: ScoreboardState;
+  readonly online: OnlineState;
+  readonly fit: (Omit<Fit, 'forecaster'> & { readonly forecaster: ForecasterState }) | undefined;
+  readonly refusal: State['refusal'];
+  readonly inUse: State['inUse'];
+  readonly shift?: State['shift'];
+  readonly late: number;
 }
 
 /** A forecaster that knows nothing yet. */
 export function createTargetForecaster(options: TargetOptions): TargetForecaster {
-  const state: State = {
+  return createEngine({
     options,
     history: createMinuteHistory(options.historySeconds),
     scoreboard: createScoreboard(),
     online: createOnline(options),
     late: 0,
+    refits: [],
     counted: { head: Number.NEGATIVE_INFINITY, present: 0 },
-  };
+  });
+}
+
+/**
+ * The forecaster that gave the state, as it then was: it goes on to the bit as that one does.
+ * @throws RangeError for a model that there is not
+ */
+export function restoreTargetForecaster(kept: TargetState): TargetForecaster {
+  const { options, history, scoreboard, online, fit, refusal, inUse, shift, late } = kept;
+  return createEngine({
+    options,
+    history: createMinuteHistory(options.historySeconds, history),
+    scoreboard: createScoreboard(scoreboard),
+    online: restoreOnlineLevels(online),
+    ...(fit === undefined ? {} : { fit: { ...fit, forecaster: restoreForecaster(fit.forecaster, models) } }),
+    ...(refusal === undefined ? {} : { refusal }),
+    ...(inUse === undefined ? {} : { inUse }),
+    ...(shift === undefined ? {} : { shift }),
+    late,
+    refits: [],
+    counted: { head: Number.NEGATIVE_INFINITY, present: 0 },
+  });
+}
+
+function createEngine(state: State): TargetForecaster {
   return {
     observe: (samples) => {
       state.late += state.history.put(samples);
     },
     setOptions: (patch) => {
       const next = { ...state.options, ...patch };
-      if (next.quantile !== state.options.quantile || windowOf(next) !== windowOf(state.options)) {
-        state.online = createOnline(next);
-      }
+      const { fit, options } = state;
+      // With a fit, another look-ahead begins with the fit for it.
+      const isOtherWindow = fit === undefined && windowOf(next) !== windowOf(options);
+      if (next.quantile !== options.quantile || isOtherWindow) state.online = createOnline(next);
       state.options = next;
     },
     history: () => describeHistory(state),
+    takeFit: (nowSeconds) => takeFit(state, nowSeconds),
     issue: (nowSeconds) => issue(state, nowSeconds),
+    takeRefits: () => {
+      const made = state.refits;
+      state.refits = [];
+      return made;
+    },
+    snapshot: () => snapshot(state),
   };
 }
 
-function createOnline(options: TargetOptions): OnlineLevels {
-  return createOnlineLevels({ levels: [options.quantile], checkpoints, windowSteps: windowOf(options), gain });
-}
-
-function windowOf({ leadSeconds }: TargetOptions): number {
-  return Math.ceil((leadSeconds + insuranceSeconds) / minuteSeconds);
-}
-
-function needOf({ models: allowed = defaultModelNames }: TargetOptions): number {
-  return allowed.some((name) => seasonless.includes(name)) ? needSeconds : seasonalNeedSeconds;
-}
-
-function describeHistory(state: State): HistoryState {
-  const { history, options } = state;
-  const range = history.range();
-  if (range === undefined) return { haveSeconds: 0, needSeconds: needOf(options) };
-  const wanted = Math.floor(options.historySeconds / minuteSeconds);
-  const { counted } = state;
-  // Counted once, then minute by minute: this is asked for every minute.
-  let { present } = counted;
-  for (let minute = Math.max(counted.head, range.head - wanted); minute < range.head; minute += 1) {
-    if (!Number.isNaN(history.at(minute))) present += 1;
-  }
-  state.counted = { head: range.head, present: Math.min(present, wanted) };
+function snapshot({ options, history, scoreboard, online, fit, refusal, inUse, shift, late }: State): TargetState {
   return {
-    haveSeconds: state.counted.present * minuteSeconds,
-    needSeconds: needOf(options),
-    lastTimestamp: (range.head - 1) * minuteSeconds,
+    options,
+    history: history.snapshot(),
+    scoreboard: scoreboard.snapshot(),
+    online: online.snapshot(),
+    fit: fit && { ...fit, forecaster: fit.forecaster.snapshot() },
+    refusal,
+    inUse,
+    shift,
+    late,
   };
+}
+
+function takeFit(state: State, nowSeconds: number): DueFit | undefined {
+  if (state.isFitting === true || staleness(state, nowSeconds) !== undefined) return undefined;
+  const reason = dueReason(state, nowSeconds);
+  const due = reason && prepareFit(state, nowSeconds, reason);
+  if (due === undefined) return undefined;
+  state.isFitting = true;
+  return {
+    ...due,
+    settle: (answer, at) => {
+      delete state.isFitting;
+      due.settle(answer, at);
+    },
+  };
+}
+
+/** Why no forecast can be made from the last sample, if so. */
+function staleness({ history }: State, nowSeconds: number): string | undefined {
+  const range = history.range();
+  if (range === undefined) return 'there is no sample yet';
+  const age = Math.floor(nowSeconds / minuteSeconds) - (range.head - 1);
+  if (age <= stalestMinutes) return undefined;
+  const last = `${formatDuration(age * minuteSeconds)} old (${formatRfc3339((range.head - 1) * minuteSeconds)})`;
+  return `the last sample is ${last}, forecasting needs one of the last ${stalestMinutes}m`;
 }
 
 function issue(state: State, nowSeconds: number): Issued | NotIssued {
-  const minute = Math.floor(nowSeconds / minuteSeconds);
-  const range = state.history.range();
-  if (range === undefined) return refuse(state, nowSeconds, { reason: 'NoHistory', because: 'there is no sample yet' });
-  const age = minute - (range.head - 1);
-  if (age > stalestMinutes) {
-    const last = `${formatDuration(age * minuteSeconds)} old (${formatRfc3339((range.head - 1) * minuteSeconds)})`;
-    const because = `the last sample is ${last}, forecasting needs one of the last ${stalestMinutes}m`;
-    return refuse(state, nowSeconds, { reason: 'NoHistory', because });
-  }
-  const fit = isDue(state, nowSeconds) ? refit(state, nowSeconds) : state.fit;
-  if (fit === undefined || fit.kind === 'not-issued') {
-    return (
-      fit ?? state.refusal?.answer ?? refuse(state, nowSeconds, { reason: 'NoHistory', because: 'nothing is fitted' })
-    );
+  const stale = staleness(state, nowSeconds);
+  if (stale !== undefined) return refuse(state, nowSeconds, { reason: 'NoHistory', because: stale });
+  const reason = state.isFitting === true ? undefined : dueReason(state, nowSeconds);
+  if (reason !== undefined) refit(state, nowSeconds, reason);
+  const { fit, refusal } = state;
+  if (fit === undefined) {
+    return refusal?.answer ?? refuse(state, nowSeconds, { reason: 'NoHistory', because: 'models are being fitted' });
   }
   catchUp(state, fit);
-  return publish(state, fit, { nowSeconds, minute, position: Math.max(0, age) });
+  const skill = lackOfSkill(state, fit);
+  if (skill !== undefined) return refuse(state, nowSeconds, { reason: 'NoSkill', ...skill });
+  const minute = Math.floor(nowSeconds / minuteSeconds);
+  return publish(state, fit, { nowSeconds, minute, position: Math.max(0, minute - (fit.head - 1)) });
 }
 
-/** True when models must be fitted before the next forecast. */
-function isDue({ fit, refusal, options, late }: State, nowSeconds: number): boolean {
-  if (fit === undefined) {
-    // Whether there is enough by now costs nothing to see; whether models can be fitted does.
-    if (refusal?.answer.reason !== 'CannotFit') return true;
-    return Math.abs(nowSeconds - refusal.at) >= retrySeconds;
-  }
-  if (fit.windowMinutes !== windowOf(options) || late >= lateMinutes) return true;
-  return Math.abs(nowSeconds - fit.fittedAt) >= fit.refitAfterSeconds;
-}
-
-function refit(state: State, nowSeconds: number): Fit | NotIssued {
-  const { history, options } = state;
-  history.measureSpacing();
-  state.counted = { head: Number.NEGATIVE_INFINITY, present: 0 };
-  state.late = 0;
-  const { haveSeconds, needSeconds: need } = describeHistory(state);
-  if (haveSeconds < need) {
-    return refuse(state, nowSeconds, {
-      reason: 'TooLittleHistory',
-      because: '',
-      readyAt: nowSeconds + need - haveSeconds,
-    });
-  }
-  const head = history.range()?.head ?? 0;
-  const windowMinutes = windowOf(options);
-  const forecaster = fitForecaster(history.series(head - Math.floor(options.historySeconds / minuteSeconds)), {
-    timeZone: options.timeZone,
-    models: (options.models ?? defaultModelNames).map((name) => models[name]),
-    target: { windowSteps: windowMinutes, lastPosition: publishedMinutes + stalestMinutes },
-    ...(state.inUse === undefined ? {} : { inUse: state.inUse.name }),
-  });
-  if (forecaster.kind === 'cannot-fit') return keepOrRefuse(state, nowSeconds, forecaster);
-  if (state.inUse?.name !== forecaster.model) state.inUse = { name: forecaster.model, since: nowSeconds };
-  delete state.refusal;
-  const refitAfterSeconds = haveSeconds < youngHistorySeconds ? youngRefitSeconds : refitSeconds;
-  state.fit = { kind: 'fit', forecaster, windowMinutes, fittedAt: nowSeconds, refitAfterSeconds, head };
-  return state.fit;
-}
-
-/** A refit that fails loses nothing: the last fit goes on, if it is for the same look-ahead. */
-function keepOrRefuse(state: State, nowSeconds: number, refusal: CannotFit): Fit | NotIssued {
-  const { fit, options } = state;
-  if (fit !== undefined && fit.windowMinutes === windowOf(options)) {
-    state.fit = { ...fit, fittedAt: nowSeconds, refitAfterSeconds: retrySeconds };
-    return state.fit;
-  }
-  delete state.fit;
-  return refuse(state, nowSeconds, { reason: 'CannotFit', because: '', have: refusal.have, need: refusal.need });
-}
-
-interface Refusal {
-  readonly reason: NotIssued['reason'];
-  /** Empty: what is there and what is needed says it all. */
-  readonly because: string;
-  readonly have?: string;
-  readonly need?: string;
-  readonly readyAt?: number;
-}
-
-function refuse(state: State, nowSeconds: number, refusal: Refusal): NotIssued {
-  const { haveSeconds, needSeconds: needed } = describeHistory(state);
-  const have = refusal.have ?? formatDuration(haveSeconds);
-  const need = refusal.need ?? formatDuration(needed);
-  const numbers = `have ${have}${refusal.have === undefined ? ' of history' : ''}, need ${need}`;
-  const starts = refusal.readyAt === undefined ? '' : `; forecasting starts ${formatRfc3339(refusal.readyAt)}`;
-  const answer: NotIssued = {
-    kind: 'not-issued',
-    reason: refusal.reason,
-    message: refusal.because === '' ? `${numbers}${starts}` : refusal.because,
+/**
+ * What says that no model can foresee more of this demand than its last value does, if so: then it is better observed
+ * than forecast. Asked of the default models only: who names models wants those.
+ */
+function lackOfSkill(state: State, { forecaster }: Fit): Pick<Refusal, 'because' | 'have' | 'need'> | undefined {
+  const { naiveLoss, candidates, mean } = forecaster.learnt;
+  const [best] = candidates;
+  if (state.options.models !== undefined || best === undefined) return undefined;
+  // A demand that hardly moves is forecast well by its last value too, and young histories know too little.
+  if (describeHistory(state).haveSeconds < judgeableSeconds || !(naiveLoss > negligibleLoss * mean)) return undefined;
+  const skill = 1 - best.loss / naiveLoss;
+  if (!(skill < leastSkill)) return undefined;
+  const have = `${percent(skill)} less loss than the last value has (${best.name})`;
+  const need = percent(leastSkill);
+  return {
+    because: `no model foresees this demand: the best has ${have}, need ${need}; observed demand is published`,
     have,
     need,
-    ...(refusal.readyAt === undefined ? {} : { readyAt: refusal.readyAt }),
   };
-  // Too old or no samples at all are looked at anew every time: that costs nothing.
-  if (refusal.reason !== 'NoHistory') state.refusal = { answer, at: nowSeconds };
-  return answer;
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
 }
 
 /** Leads the models to the newest minute, and scores what has come due. */
@@ -314,7 +244,9 @@ function publish(state: State, fit: Fit, { nowSeconds, minute, position }: Momen
   const { quantile, leadSeconds } = options;
   const outlook = forecaster.outlook();
   const medians = outlook.quantiles(position, () => 0.5);
-  const levelAt = (at: number): number => online.levelAt(0, at - position);
+  const isShaken = state.shift !== undefined && nowSeconds - state.shift.atSeconds < widenedSeconds;
+  const widening = isShaken ? widenedShare * Math.max(0, 1 - quantile) : 0;
+  const levelAt = (at: number): number => online.levelAt(0, at - position) + widening;
   const values = published(outlook, { medians, quantiles: outlook.quantiles(position, levelAt), quantile, position });
   online.note(minute, [values]);
   scoreboard.publish({

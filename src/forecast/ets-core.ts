@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { at } from '../series/time-series.ts';
 import { minimise } from './nelder-mead.ts';
-import { meanPresent } from './robust.ts';
+import { countPresent, meanPresent } from './robust.ts';
 
 /** A model of exponential smoothing in the letters of Hyndman et al.: none, additive, multiplicative. */
 export interface EtsForm {
@@ -111,19 +111,12 @@ export function copyStates(states: EtsStates): EtsStates {
  * undefined for too few points, or for points that are not positive where something is multiplicative.
  */
 export function fitEts(values: Float64Array, form: EtsForm, effort: EtsEffort): EtsFit | undefined {
-  const count = values.reduce((sum, value) => (Number.isNaN(value) ? sum : sum + 1), 0);
-  const multiplies = [form.error, form.trend, form.season].includes('M');
-  if (multiplies && values.some((value) => value <= 0)) return undefined;
-  const seasonal = form.season !== 'N';
-  if (seasonal && values.length < 2 * form.period) return undefined;
+  if (!isPossible(values, form)) return undefined;
+  const count = countPresent(values);
   const start = startOf(values, form);
-  const searched = seasonal && effort.searchSeason ? form.period - 1 : 0;
-  const free = 1 + (form.trend === 'N' ? 0 : 1) + (seasonal ? 1 : 0) + (form.damped ? 1 : 0);
-  const states = 1 + (form.trend === 'N' ? 0 : 1) + (seasonal ? form.period - 1 : 0);
-  const parameterCount = free + states + 1;
+  const { free, slopes, parameterCount, searched } = countParameters(form, effort);
   if (count <= parameterCount + 1) return undefined;
-  const coordinates = new Float64Array(free + 1 + (form.trend === 'N' ? 0 : 1) + searched);
-  coordinates.set([-1, ...(form.trend === 'N' ? [] : [-2]), ...(seasonal ? [-2] : []), ...(form.damped ? [1] : [])]);
+  const coordinates = firstPoint(form, free + 1 + slopes + searched);
   const spread = deviation(values) + Number.MIN_VALUE;
   const read = (point: Float64Array): Candidate => readPoint(point, form, { start, free, spread, searched });
   const objective = (point: Float64Array): number => {
@@ -143,6 +136,38 @@ export function fitEts(values: Float64Array, form: EtsForm, effort: EtsEffort): 
     likelihood,
     aicc: likelihood + 2 * parameterCount + (2 * parameterCount * (parameterCount + 1)) / (count - parameterCount - 1),
   };
+}
+
+/** Something multiplicative needs points above zero, and a season two of its kind. */
+function isPossible(values: Float64Array, { error, trend, season, period }: EtsForm): boolean {
+  if ([error, trend, season].includes('M') && values.some((value) => value <= 0)) return false;
+  return season === 'N' || values.length >= 2 * period;
+}
+
+interface Counts {
+  /** Smoothing parameters. */
+  readonly free: number;
+  /** 1 with a trend. */
+  readonly slopes: number;
+  /** Indices of the season that are searched for. */
+  readonly searched: number;
+  /** All that the AICc counts, with the variance. */
+  readonly parameterCount: number;
+}
+
+function countParameters({ trend, damped, season, period }: EtsForm, { searchSeason }: EtsEffort): Counts {
+  const slopes = trend === 'N' ? 0 : 1;
+  const seasons = season === 'N' ? 0 : 1;
+  const free = 1 + slopes + seasons + (damped ? 1 : 0);
+  const indices = seasons * (period - 1);
+  return { free, slopes, searched: searchSeason ? indices : 0, parameterCount: free + 1 + slopes + indices + 1 };
+}
+
+/** Slow smoothing: α ¼ of its range, the others less; φ close to its most. */
+function firstPoint({ trend, damped, season }: EtsForm, size: number): Float64Array {
+  const point = new Float64Array(size);
+  point.set([-1, ...(trend === 'N' ? [] : [-2]), ...(season === 'N' ? [] : [-2]), ...(damped ? [1] : [])]);
+  return point;
 }
 
 /** −2 log likelihood but for a constant; `states` are moved to the end. */
@@ -237,7 +262,8 @@ function startOf(values: Float64Array, form: EtsForm): EtsStates {
   );
   const head = adjusted.subarray(0, Math.max(10, form.season === 'N' ? 10 : 2 * period));
   const centre = meanPresent(head);
-  if (form.trend === 'N') return { level: Number.isNaN(centre) ? meanPresent(adjusted) : centre, trend: 0, season, position: 0 };
+  if (form.trend === 'N')
+    return { level: Number.isNaN(centre) ? meanPresent(adjusted) : centre, trend: 0, season, position: 0 };
   const { level, slope } = lineOf(head);
   if (form.trend === 'A') return { level, trend: slope, season, position: 0 };
   const ratio = level > 0 && level + slope > 0 ? (level + slope) / level : 1;

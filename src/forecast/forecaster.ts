@@ -1,35 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import { localCalendar } from '../series/calendar.ts';
-import { endSeconds } from '../series/time-series.ts';
+import { at, endSeconds } from '../series/time-series.ts';
 import type { TimeSeries } from '../series/time-series.ts';
-import { pathOf, runContest, windowMaximum } from './contest.ts';
-import type { Contest, Target } from './contest.ts';
+import { mixParts, weightsBetween } from './combine.ts';
+import { contextOf, pathOf, targetsOf } from './contest.ts';
+import type { Target } from './contest.ts';
 import { createCalibration } from './intervals.ts';
 import type { Calibration } from './intervals.ts';
-import type { CannotFit, FittedModel, Model } from './model.ts';
-import { naive } from './models/naive.ts';
-import { seasonalNaive } from './models/seasonal-naive.ts';
-import { lastPresent, meanPresent } from './robust.ts';
-import { scoreTracks, selectScore } from './select.ts';
-import type { Score } from './select.ts';
-
-/** With fewer forecasts of the past that have come due, quantiles would be guesses. */
-const fewestResiduals = 12;
+import { entrantsOf, learn } from './learn.ts';
+import type { Candidate, Learnt, LearntMember, LearnSetup } from './learn.ts';
+import type { CannotFit, FitContext, FittedModel, Model, ModelState } from './model.ts';
+import { lastPresent } from './robust.ts';
 
 /** What to forecast, with which models. */
-export interface ForecasterSetup {
-  readonly timeZone: string;
-  readonly models: readonly Model[];
-  readonly target: Target;
-  /** The model in use: another one must be clearly better to replace it. */
-  readonly inUse?: string;
-}
-
-/** The models that took part, best first. */
-export interface Candidate {
-  readonly name: string;
-  /** Mean pinball loss of the target over the quantiles 0.5, 0.8 and 0.95, in units of demand. */
-  readonly loss: number;
+export interface ForecasterSetup extends LearnSetup {
+  /** What an earlier contest has taught: with it, no contest is held. */
+  readonly learnt?: Learnt;
 }
 
 /** Point forecasts and quantiles from one moment on, by position (0 is the last observed step). */
@@ -42,118 +28,220 @@ export interface Outlook {
   reference(position: number, level: number): number;
 }
 
-/** The selected model with its calibration; moves on point by point. */
+/** The selected models with their calibration; moves on point by point. */
 export interface Forecaster {
   readonly kind: 'forecaster';
   readonly model: string;
   readonly candidates: readonly Candidate[];
+  readonly learnt: Learnt;
   update(value: number): void;
   outlook(): Outlook;
+  /** A copy of all that is known, for {@link restoreForecaster}. */
+  snapshot(): ForecasterState;
 }
 
-/** Holds the contest, selects the model, and fits it on the whole history. */
+/** A forecaster as plain data, which needs no history to go on. */
+export interface ForecasterState {
+  readonly kind: 'forecaster-state';
+  readonly position: Position;
+  readonly learnt: Learnt;
+  /** The states of the fitted models by name. */
+  readonly fits: Readonly<Record<string, ModelState>>;
+}
+
+/** Where a forecaster stands. */
+interface Position extends FitContext {
+  readonly target: Target;
+  readonly stepSeconds: number;
+  /** Epoch seconds of the next point. */
+  readonly now: number;
+  readonly last: number;
+  /** No quantile is below it. */
+  readonly floor: number;
+}
+
+/** Holds the contest where there was none, selects the models, and fits them on the whole history. */
 export function fitForecaster(history: TimeSeries, setup: ForecasterSetup): Forecaster | CannotFit {
-  const entrants = [...new Set([...setup.models, naive, seasonalNaive])];
-  const contest = runContest(history, entrants, setup);
-  const mean = meanPresent(history.values.map(Math.abs));
-  // The maximum over a window is judged from now on; demand itself at every position ahead.
-  const judged = contest.positions.flatMap((position, slot) => {
-    return (setup.target.windowSteps > 0 ? position === 0 : position > 0) ? [slot] : [];
-  });
-  const scores = scoreTracks(contest, judged, mean);
-  const eligible = scores.filter(({ track }) => setup.models.includes(track.model));
-  const selected = selectScore(eligible, setup.inUse);
-  if (selected === undefined) return refusalOf(contest, setup.models);
-  const calibration = createCalibration(contest, selected.track, { rule: selected.rule, mean });
-  if (calibration.size < fewestResiduals) {
-    return {
-      kind: 'cannot-fit',
-      reason: 'TooLittleHistory',
-      have: `${calibration.size} forecasts of the past to learn the errors of ${selected.track.model.name} from`,
-      need: `${fewestResiduals}`,
-    };
+  const learnt = setup.learnt ?? learn(history, setup);
+  if (learnt.kind === 'cannot-fit') return learnt;
+  const context = contextOf(history, setup);
+  const fits = new Map<string, FittedModel>();
+  for (const { name } of [...learnt.members, ...(learnt.reference === undefined ? [] : [learnt.reference])]) {
+    if (fits.has(name)) continue;
+    const fitted = entrantsOf(setup)
+      .find((model) => model.name === name)
+      ?.fit(history, context);
+    if (fitted === undefined) return { kind: 'cannot-fit', reason: 'TooLittleHistory', have: 'no model', need: name };
+    if (fitted.kind === 'cannot-fit') return fitted;
+    fits.set(name, fitted);
   }
-  const horizonSteps = Math.max(
-    1,
-    setup.target.windowSteps,
-    Math.min(setup.target.lastPosition, 86_400 / history.stepSeconds),
-  );
-  const fitted = selected.track.model.fit(history, { timeZone: setup.timeZone, horizonSteps });
-  if (fitted.kind === 'cannot-fit') return fitted;
-  const reference =
-    scores.find(({ track }) => track.model === seasonalNaive) ?? scores.find(({ track }) => track.model === naive);
-  return createForecaster(history, setup, {
-    model: selected.track.model.name,
-    candidates: eligible
-      .filter(({ loss }) => !Number.isNaN(loss))
-      .map(({ track, loss }) => ({ name: track.model.name, loss })),
-    fitted,
-    calibration,
-    reference: calibrated(contest, reference, mean) ?? { fitted, calibration },
-  });
+  const position = {
+    ...context,
+    target: setup.target,
+    stepSeconds: history.stepSeconds,
+    now: endSeconds(history),
+    last: lastPresent(history.values),
+    floor: history.values.some((value) => value < 0) ? Number.NEGATIVE_INFINITY : 0,
+  };
+  return createForecaster(position, learnt, fits);
 }
 
-interface Calibrated {
+/**
+ * The forecaster that gave the state, where it then stood: it goes on to the bit as that one does.
+ * @throws RangeError for a model that is not among `models`
+ */
+export function restoreForecaster(
+  { position, learnt, fits }: ForecasterState,
+  models: Readonly<Record<string, Model>>,
+): Forecaster {
+  const restored = Object.entries(fits).map(([name, state]) => {
+    const known = models[name];
+    if (known === undefined) throw new RangeError(`model: got ${JSON.stringify(name)}, want one that there is`);
+    return [name, known.restore(state, position)] as const;
+  });
+  return createForecaster(position, learnt, new Map(restored));
+}
+
+/** A model in use. */
+interface Player {
   readonly fitted: FittedModel;
   readonly calibration: Calibration;
-}
-
-interface Parts extends Calibrated {
-  readonly model: string;
-  readonly candidates: readonly Candidate[];
-  readonly reference: Calibrated;
-}
-
-function calibrated(contest: Contest, score: Score | undefined, mean: number): Calibrated | undefined {
-  if (score === undefined) return undefined;
-  const { track, rule } = score;
-  return { fitted: track.fitted, calibration: createCalibration(contest, track, { rule, mean }) };
+  readonly weightAt: (position: number, level: number) => number;
 }
 
 /** Closures hold on to nothing of the history: it lives for as long as the forecaster, once for every target. */
-function createForecaster(history: TimeSeries, { timeZone, target }: ForecasterSetup, parts: Parts): Forecaster {
-  const calendar = localCalendar(timeZone);
-  const { fitted, calibration, reference } = parts;
-  const { windowSteps, lastPosition } = target;
-  const { stepSeconds } = history;
-  let now = endSeconds(history);
-  let last = lastPresent(history.values);
-  let floor = history.values.some((value) => value < 0) ? Number.NEGATIVE_INFINITY : 0;
+function createForecaster(position: Position, learnt: Learnt, fits: ReadonlyMap<string, FittedModel>): Forecaster {
+  const { target, stepSeconds } = position;
+  const calendar = localCalendar(position.timeZone);
+  const players = learnt.members.flatMap((member) => playerOf(member, fits, learnt.positions));
+  const reference = learnt.reference === undefined ? [] : playerOf(learnt.reference, fits, learnt.positions);
+  let { now, last, floor } = position;
   return {
     kind: 'forecaster',
-    model: parts.model,
-    candidates: parts.candidates,
+    model: learnt.model,
+    candidates: learnt.candidates,
+    learnt,
     update: (value) => {
-      fitted.update(value);
-      if (reference.fitted !== fitted) reference.fitted.update(value);
+      for (const fitted of fits.values()) fitted.update(value);
       if (!Number.isNaN(value)) last = value;
       if (value < 0) floor = Number.NEGATIVE_INFINITY;
       now += stepSeconds;
     },
-    outlook: () => {
-      const path = pathOf(last, fitted, target);
-      const { secondOfDay } = calendar.local(now);
-      return {
-        path,
-        quantiles: (first, levelAt) => {
-          const quantile = calibration.curve(secondOfDay, levelAt);
-          return Float64Array.from({ length: Math.max(0, lastPosition + 1 - first) }, (_, index) =>
-            Math.max(floor, quantile(windowMaximum(path, first + index, windowSteps), first + index)),
-          );
-        },
-        reference: (position, level) => {
-          const other = pathOf(last, reference.fitted, target);
-          const quantile = reference.calibration.curve(secondOfDay, () => level);
-          return Math.max(floor, quantile(windowMaximum(other, position, windowSteps), position));
-        },
-      };
+    outlook: () =>
+      createOutlook({ players, reference, target, last, floor, secondOfDay: calendar.local(now).secondOfDay }),
+    snapshot: () => ({
+      kind: 'forecaster-state',
+      position: { ...position, now, last, floor },
+      learnt,
+      fits: Object.fromEntries([...fits].map(([name, fitted]) => [name, fitted.snapshot()])),
+    }),
+  };
+}
+
+function playerOf(
+  { name, calibration, weights }: Pick<LearntMember, 'name' | 'calibration'> & Partial<LearntMember>,
+  fits: ReadonlyMap<string, FittedModel>,
+  positions: readonly number[],
+): Player[] {
+  const fitted = fits.get(name);
+  if (fitted === undefined) return [];
+  const weightAt = weights === undefined ? () => 1 : weightsBetween(weights, positions);
+  return [{ fitted, calibration: createCalibration(calibration), weightAt }];
+}
+
+interface Moment {
+  readonly players: readonly Player[];
+  readonly reference: readonly Player[];
+  readonly target: Target;
+  readonly last: number;
+  readonly floor: number;
+  readonly secondOfDay: number;
+}
+
+function createOutlook({ players, reference, target, last, floor, secondOfDay }: Moment): Outlook {
+  const { lastPosition, windowSteps } = target;
+  const every = Array.from({ length: lastPosition + 1 }, (_, position) => position);
+  // Each player forecasts once, when it is first asked.
+  let targets: readonly Targets[] | undefined;
+  const forecasts = (): readonly Targets[] => {
+    targets ??= players.map(({ fitted }) => denseTargets(fitted, { last, target, every }));
+    return targets;
+  };
+  return {
+    path: mixedPath(players, { last, target }),
+    quantiles: (first, levelAt) => {
+      const curves = players.map(({ calibration }) => calibration.curve(secondOfDay, levelAt));
+      return Float64Array.from({ length: Math.max(0, lastPosition + 1 - first) }, (_, index) => {
+        const position = first + index;
+        const parts = players.map(({ weightAt }, number) => {
+          const own = forecasts()[number];
+          const value = curves[number]?.(at(own?.centres ?? none, position), position, own?.spreads?.[position]);
+          return {
+            value: value ?? Number.NaN,
+            weight: players.length === 1 ? 1 : weightAt(position, levelAt(position)),
+          };
+        });
+        return Math.max(floor, mixParts(parts));
+      });
+    },
+    reference: (position, level) => {
+      const [player] = reference;
+      if (player === undefined) return Number.NaN;
+      const path = pathOf(last, player.fitted, { windowSteps, lastPosition: position });
+      let centre = Number.NaN;
+      for (const value of path.subarray(position)) if (!(value <= centre)) centre = value;
+      return Math.max(floor, player.calibration.curve(secondOfDay, () => level)(centre, position));
     },
   };
 }
 
-function refusalOf({ refusals }: Contest, models: readonly Model[]): CannotFit {
-  const refused = refusals.filter(({ name }) => models.some((model) => model.name === name));
-  const [first] = refused;
-  if (first === undefined) return { kind: 'cannot-fit', reason: 'TooLittleHistory', have: 'no model', need: '1 model' };
-  return { ...first.refusal, have: `${first.refusal.have} (${first.name})` };
+const none = new Float64Array();
+
+type Targets = ReturnType<typeof targetsOf>;
+
+/** Targets at every position. Maxima over a window hardly differ from one position to the next: direct ones are taken at a few. */
+function denseTargets(
+  fitted: FittedModel,
+  { last, target, every }: { readonly last: number; readonly target: Target; readonly every: readonly number[] },
+): Targets {
+  if (fitted.target === undefined || target.windowSteps === 0)
+    return targetsOf(fitted, { last, target, positions: every });
+  const positions = every.filter((position) => (position & (position - 1)) === 0 || position === target.lastPosition);
+  const sparse = targetsOf(fitted, { last, target, positions });
+  return {
+    centres: interpolated(sparse.centres, positions),
+    ...(sparse.spreads === undefined ? {} : { spreads: interpolated(sparse.spreads, positions) }),
+  };
+}
+
+/** Linear between the positions, of which the first is 0. */
+function interpolated(values: Float64Array, positions: readonly number[]): Float64Array {
+  const dense = new Float64Array((positions.at(-1) ?? 0) + 1);
+  for (const [index, to] of positions.entries()) {
+    const from = positions[index - 1] ?? to;
+    for (let position = from; position <= to; position += 1) {
+      const share = to === from ? 1 : (position - from) / (to - from);
+      dense[position] = (1 - share) * at(values, Math.max(0, index - 1)) + share * at(values, index);
+    }
+  }
+  return dense;
+}
+
+/** The members' paths by their weights for the median. */
+function mixedPath(players: readonly Player[], { last, target }: { last: number; target: Target }): Float64Array {
+  const [only] = players;
+  if (only !== undefined && players.length === 1) return pathOf(last, only.fitted, target);
+  const paths = players.map(({ fitted }) => pathOf(last, fitted, target));
+  const mixed = new Float64Array(target.lastPosition + target.windowSteps + 1);
+  for (let index = 0; index < mixed.length; index += 1) {
+    let sum = 0;
+    let total = 0;
+    for (const [number, { weightAt }] of players.entries()) {
+      const weight = weightAt(Math.min(index, target.lastPosition), 0.5);
+      sum += weight * at(paths[number] ?? none, index);
+      total += weight;
+    }
+    mixed[index] = sum / total;
+  }
+  return mixed;
 }

@@ -5,14 +5,13 @@ import type { Contest, Track } from './contest.ts';
 const daySeconds = 86_400;
 const minutesPerDay = 1440;
 
-/** Residuals count half as much when they are this much older. */
-const halfLifeSeconds = 4 * daySeconds;
-
 /** Residuals at other times of day keep this share of their weight when the time of day matters. */
 const otherTimesShare = 0.03;
 
 /** Predictions are taken for at least this share of mean demand when residuals are scaled by them. */
 const leastScale = 0.02;
+/** So are the spreads of models. */
+const leastSpread = 0.002;
 
 /** How residuals are made comparable. */
 export interface ResidualRule {
@@ -20,6 +19,8 @@ export interface ResidualRule {
   readonly power: number;
   /** Residuals from about this time of day count most (standard deviation in seconds); Infinity: all count alike. */
   readonly timeOfDaySeconds: number;
+  /** Residuals are divided by the spread that the model itself gives, and not by a power of the forecast. */
+  readonly ownSpread?: boolean;
 }
 
 /** Errors of a model at one position, sorted, each with its weight and time of day. */
@@ -30,24 +31,59 @@ export interface Residuals {
   readonly days: Float64Array;
   /** What each was divided by. */
   readonly scales: Float64Array;
+  /** Number of the origin of each. */
+  readonly origins: Uint16Array;
+}
+
+/** What a calibration knows, as plain data: quantiles of residuals by time of day, position and level. */
+export interface CalibrationState {
+  readonly rule: ResidualRule;
+  readonly mean: number;
+  /** Number of residuals at the first position that is judged. */
+  readonly size: number;
+  /** Positions at which residuals are known, ascending. */
+  readonly positions: readonly number[];
+  /** A day is cut into so many parts; 1 when the time of day does not matter. */
+  readonly buckets: number;
+  /** By bucket, position and level of the grid. */
+  readonly grid: Float32Array;
 }
 
 /** Turns point forecasts into quantiles, by the empirical residuals at noted positions. */
 export interface Calibration {
-  readonly rule: ResidualRule;
-  /** Number of residuals at the first position that is judged. */
-  readonly size: number;
+  readonly state: CalibrationState;
   /**
-   * Quantiles of forecasts made at `secondOfDay`, as a function of the point forecast and its position. The level may
-   * differ by position, and may lie a little outside [0, 1].
+   * Quantiles of forecasts made at `secondOfDay`, as a function of the point forecast, its position, and the spread that
+   * the model gives, if it does. The level may differ by position, and may lie a little outside [0, 1].
    */
-  curve(secondOfDay: number, levelAt: (position: number) => number): (point: number, position: number) => number;
+  curve(
+    secondOfDay: number,
+    levelAt: (position: number) => number,
+  ): (point: number, position: number, spread?: number) => number;
 }
 
+/** A day is cut so fine when the time of day matters. */
+const bucketsPerDay = 36;
+
+/** Quantiles of residuals are kept at these levels: every level is asked for in time, and a few suffice. */
+const gridLevels = [
+  0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.965,
+  0.98, 0.99, 0.995, 1,
+];
+
+/** Beyond the largest residual quantiles go on with the slope of the outer fifth. */
+const outerShare = 0.2;
+
 /** The amount that residuals are divided by. */
-function residualScale(forecast: number, meanDemand: number, power: number): number {
-  if (!(meanDemand > 0)) return 1;
-  return meanDemand * Math.max(leastScale, Math.abs(forecast) / meanDemand) ** power;
+function residualScale(forecast: number, { rule, mean }: Scaling, spread = Number.NaN): number {
+  if (rule.ownSpread === true && !Number.isNaN(spread)) return Math.max(spread, leastSpread * mean, Number.MIN_VALUE);
+  if (!(mean > 0)) return 1;
+  return mean * Math.max(leastScale, Math.abs(forecast) / mean) ** rule.power;
+}
+
+interface Scaling {
+  readonly rule: ResidualRule;
+  readonly mean: number;
 }
 
 /** The errors of one position by origin, and the origins whose error is known, smallest error first. */
@@ -59,18 +95,16 @@ interface Errors {
   readonly order: Uint16Array;
 }
 
-interface Where {
+interface Where extends Scaling {
   readonly slot: number;
-  readonly power: number;
-  readonly mean: number;
 }
 
-function errorsOf({ origins, positions, actual }: Contest, track: Track, { slot, power, mean }: Where): Errors {
+function errorsOf({ origins, positions, actual }: Contest, track: Track, { slot, rule, mean }: Where): Errors {
   const scales = new Float64Array(origins.length);
   const values = scales.map((_, index) => {
     const place = index * positions.length + slot;
     const forecast = at(track.forecasts, place);
-    scales[index] = residualScale(forecast, mean, power);
+    scales[index] = residualScale(forecast, { rule, mean }, track.spreads?.[place]);
     return (at(actual, place) - forecast) / at(scales, index);
   });
   const known = Uint16Array.from(origins.keys()).filter((index) => !Number.isNaN(at(values, index)));
@@ -84,7 +118,7 @@ function pick(values: Float64Array, order: Uint16Array): Float64Array {
   return picked;
 }
 
-/** Residuals of a track at the noted position number `slot`, scaled by a power of the forecast. */
+/** Residuals of a track at the noted position number `slot`, made comparable by a rule. */
 export function collectResiduals(contest: Contest, track: Track, where: Where): Residuals {
   const { values, scales, order } = errorsOf(contest, track, where);
   const ofOrigins = (all: Float64Array): Float64Array => pick(all, order);
@@ -94,11 +128,12 @@ export function collectResiduals(contest: Contest, track: Track, where: Where): 
     weights: ofOrigins(weightsByAge(contest)),
     minutesOfDay: ofOrigins(minutesOfDay(contest)),
     days: ofOrigins(Float64Array.from(contest.origins, ({ day }) => day)),
+    origins: order,
   };
 }
 
 function weightsByAge({ origins }: Contest): Float64Array {
-  return Float64Array.from(origins, ({ ageSeconds }) => 0.5 ** (ageSeconds / halfLifeSeconds));
+  return Float64Array.from(origins, ({ weight }) => weight);
 }
 
 function minutesOfDay({ origins }: Contest): Float64Array {
@@ -142,9 +177,8 @@ export function weightsAt(
 }
 
 /**
- * Quantiles of sorted values with weights, levels ascending: linear between the middles of the weights, and outside
- * [0, 1] on with the slope of the outer fifth, so that a level above 1 is more than the largest value ever seen. NaN
- * without weight.
+ * Quantiles of sorted values with weights, levels ascending within [0, 1]: linear between the middles of the weights.
+ * NaN without weight.
  */
 export function weightedQuantiles(values: Float64Array, weights: Float64Array, levels: readonly number[]): number[] {
   let total = 0;
@@ -172,61 +206,64 @@ export function weightedQuantiles(values: Float64Array, weights: Float64Array, l
     before += weight;
   }
   while (quantiles.length < levels.length) quantiles.push(lower);
-  return quantiles.map((value, index) => value + beyond(values, weights, levels[index] ?? 0));
-}
-
-/** What a level outside [0, 1] adds to the largest, or takes from the smallest value. */
-function beyond(values: Float64Array, weights: Float64Array, level: number): number {
-  if (level >= 0 && level <= 1) return 0;
-  const [low = 0, high = 0] = weightedQuantiles(values, weights, level > 1 ? [0.8, 1] : [0, 0.2]);
-  return ((level > 1 ? level - 1 : level) * (high - low)) / 0.2;
-}
-
-/** What a calibration keeps for as long as its model is in use: for many targets, most of their memory. */
-interface Kept {
-  readonly rule: ResidualRule;
-  readonly mean: number;
-  /** By position; what they say about their origins is kept once, by origin. */
-  readonly pools: readonly { readonly position: number; readonly values: Float64Array; readonly order: Uint16Array }[];
-  readonly weights: Float64Array;
-  readonly minutesOfDay: Float64Array;
+  return quantiles;
 }
 
 /** The calibration of a track by a rule. */
-export function createCalibration(
-  contest: Contest,
-  track: Track,
-  { rule, mean }: { rule: ResidualRule; mean: number },
-): Calibration {
+export function calibrate(contest: Contest, track: Track, { rule, mean }: Scaling): CalibrationState {
   const pools = contest.positions.flatMap((position, slot) => {
-    const { values, order } = errorsOf(contest, track, { slot, power: rule.power, mean });
+    const { values, order } = errorsOf(contest, track, { slot, rule, mean });
     return order.length === 0 ? [] : [{ position, values: pick(values, order), order }];
   });
-  return calibrationOf({
-    rule,
-    mean,
-    pools,
-    weights: weightsByAge(contest),
-    minutesOfDay: minutesOfDay(contest),
-  });
+  const kernel = kernelOf(rule);
+  const buckets = kernel === undefined ? 1 : bucketsPerDay;
+  const byAge = weightsByAge(contest);
+  const minutes = minutesOfDay(contest);
+  const grid = new Float32Array(buckets * pools.length * gridLevels.length);
+  let written = 0;
+  for (let bucket = 0; bucket < buckets; bucket += 1) {
+    const minuteOfDay = Math.floor(((bucket + 0.5) * minutesPerDay) / buckets);
+    const weights = weightsAt({ weights: byAge, minutesOfDay: minutes }, kernel, { minuteOfDay });
+    for (const { values, order } of pools) {
+      grid.set(weightedQuantiles(values, pick(weights, order), gridLevels), written);
+      written += gridLevels.length;
+    }
+  }
+  const positions = pools.map(({ position }) => position);
+  return { rule, mean, size: pools[0]?.values.length ?? 0, positions, buckets, grid };
 }
 
-/** A function of its own, so that the closure holds on to what is kept alone, and not to the contest. */
-function calibrationOf({ rule, mean, pools, weights, minutesOfDay }: Kept): Calibration {
+/** A calibration that knows what `state` says. */
+export function createCalibration(state: CalibrationState): Calibration {
+  const { positions, buckets, grid } = state;
+  const width = gridLevels.length;
   return {
-    rule,
-    size: pools[0]?.values.length ?? 0,
+    state,
     curve: (secondOfDay, levelAt) => {
-      const moment = { minuteOfDay: Math.floor(secondOfDay / 60) };
-      const byOrigin = weightsAt({ weights, minutesOfDay }, kernelOf(rule), moment);
-      const knots = pools.map(({ position, values, order }) => {
-        const [value = Number.NaN] = weightedQuantiles(values, pick(byOrigin, order), [levelAt(position)]);
-        return { position, value };
+      const bucket = Math.min(buckets - 1, Math.floor((secondOfDay * buckets) / daySeconds));
+      const knots = positions.map((position, slot) => {
+        return { position, value: quantileAt(grid, (bucket * positions.length + slot) * width, levelAt(position)) };
       });
-      return (point, position) => point + residualScale(point, mean, rule.power) * interpolate(knots, position);
+      return (point, position, spread) => point + residualScale(point, state, spread) * interpolate(knots, position);
     },
   };
 }
+
+/** Linear between the levels of the grid that begins at `from`. */
+function quantileAt(grid: Float32Array, from: number, level: number): number {
+  const value = (index: number): number => grid[from + index] ?? Number.NaN;
+  const last = gridLevels.length - 1;
+  if (level > 1) return value(last) + ((level - 1) * (value(last) - value(upperFifth))) / outerShare;
+  if (level < 0) return value(0) + (level * (value(lowerFifth) - value(0))) / outerShare;
+  let right = 1;
+  while (right < last && (gridLevels[right] ?? 1) < level) right += 1;
+  const [low = 0, high = 1] = [gridLevels[right - 1], gridLevels[right]];
+  const share = (level - low) / (high - low);
+  return (1 - share) * value(right - 1) + share * value(right);
+}
+
+const lowerFifth = gridLevels.indexOf(outerShare);
+const upperFifth = gridLevels.indexOf(1 - outerShare);
 
 interface Knot {
   readonly position: number;

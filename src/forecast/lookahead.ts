@@ -41,16 +41,17 @@ export function judgeWalker(
   let total = 0;
   let count = 0;
   const typical = (index: number): number => (shape === 0 ? 0 : shape * at(expected, index));
+  const note = (forecast: number, index: number): void => {
+    const actual = fromScale(scale, at(demand, index));
+    const error = Math.abs(fromScale(scale, forecast + typical(index)) - actual);
+    if (Number.isNaN(error)) return;
+    total += error;
+    count += 1;
+  };
   for (let index = 0; index < demand.length; index += 1) {
     if (index >= course.from && (index - course.from) % course.every === 0) {
       const path = walker.forecast(horizon);
-      for (const lead of course.leads) {
-        const scaled = at(path, lead) + typical(index + lead);
-        const error = Math.abs(fromScale(scale, scaled) - fromScale(scale, at(demand, index + lead)));
-        if (Number.isNaN(error)) continue;
-        total += error;
-        count += 1;
-      }
+      for (const lead of course.leads) note(at(path, lead), index + lead);
     }
     walker.update(at(demand, index) - typical(index));
   }

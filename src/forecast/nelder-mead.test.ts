@@ -22,7 +22,8 @@ describe('the simplex search', () => {
           pairs.reduce((sum, [centre], axis) => sum + (axis + 1) * ((point[axis] ?? 0) - centre) ** 2, 0);
         const start = Float64Array.from(pairs, ([, from]) => from);
         const { point } = minimise(bowl, start, limits);
-        for (const [axis, [centre]] of pairs.entries()) expect(Math.abs((point[axis] ?? 9) - centre)).toBeLessThan(0.01);
+        for (const [axis, [centre]] of pairs.entries())
+          expect(Math.abs((point[axis] ?? 9) - centre)).toBeLessThan(0.01);
       }),
       { numRuns: 50 },
     );

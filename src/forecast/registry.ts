@@ -3,7 +3,9 @@ import type { ModelName } from '../api/v1alpha1/demand-forecast.ts';
 import type { Model } from './model.ts';
 import { arimaPackage } from './models/arima-package.ts';
 import { arima } from './models/arima.ts';
+import { direct } from './models/direct.ts';
 import { drift } from './models/drift.ts';
+import { ensemble } from './models/ensemble.ts';
 import { ets } from './models/ets.ts';
 import { harmonic } from './models/harmonic.ts';
 import { holtWinters } from './models/holt-winters.ts';
@@ -24,6 +26,8 @@ export const models: Readonly<Record<ModelName, Model>> = {
   'holt-winters': holtWinters,
   arima,
   'arima-package': arimaPackage,
+  direct,
+  ensemble,
 };
 
 /** The names of all models. */
@@ -36,4 +40,6 @@ export const defaultModelNames: readonly ModelName[] = [
   'seasonal-naive',
   'seasonal-profile',
   'level-corrected',
+  'direct',
+  'ensemble',
 ];

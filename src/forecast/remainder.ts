@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { localCalendar } from '../series/calendar.ts';
-import { at, endSeconds } from '../series/time-series.ts';
+import { endSeconds } from '../series/time-series.ts';
 import type { TimeSeries } from '../series/time-series.ts';
 import { transform, untransform } from './level.ts';
 import type { FitContext } from './model.ts';

@@ -51,7 +51,9 @@ export function chooseResidualRule(
   errors: Float64Array,
   { leads, from, every, stepSeconds }: { leads: readonly number[]; from: number; every: number; stepSeconds: number },
 ): ResidualRule {
-  const kappas = new Set(levelSeconds.map((seconds) => (seconds <= stepSeconds ? 1 : 1 - 0.5 ** (stepSeconds / seconds))));
+  const kappas = new Set(
+    levelSeconds.map((seconds) => (seconds <= stepSeconds ? 1 : 1 - 0.5 ** (stepSeconds / seconds))),
+  );
   let best: ResidualRule = { kappa: 1, phi: 0 };
   let smallest = Number.POSITIVE_INFINITY;
   for (const kappa of kappas) {
@@ -75,13 +77,14 @@ function judge(
   const level = createResidualLevel(rule);
   const shares = leads.map((lead) => rule.phi ** (lead + 1));
   let total = 0;
-  for (let index = 0; index < errors.length; index += 1) {
-    if (index >= from && (index - from) % every === 0) {
-      for (const [slot, lead] of leads.entries()) {
-        const left = Math.abs(at(errors, index + lead) - (shares[slot] ?? 0) * level.level());
-        if (!Number.isNaN(left)) total += left;
-      }
+  const note = (index: number): void => {
+    for (const [slot, lead] of leads.entries()) {
+      const left = Math.abs(at(errors, index + lead) - (shares[slot] ?? 0) * level.level());
+      if (!Number.isNaN(left)) total += left;
     }
+  };
+  for (let index = 0; index < errors.length; index += 1) {
+    if (index >= from && (index - from) % every === 0) note(index);
     level.update(at(errors, index));
   }
   return total;

@@ -35,6 +35,15 @@ export interface Scoreboard {
   score(head: number, outcome: (minute: number, windowMinutes: number) => number): void;
   /** undefined while nothing has come due. */
   accuracy(): Accuracy | undefined;
+  /** A copy of all that is known. */
+  snapshot(): ScoreboardState;
+}
+
+/** A scoreboard as plain data. */
+export interface ScoreboardState {
+  readonly pending: readonly Published[];
+  /** Sums of the forecasts that came due, by day. */
+  readonly days: readonly Readonly<Day>[];
 }
 
 interface Day {
@@ -46,10 +55,10 @@ interface Day {
   scores: number;
 }
 
-/** An empty scoreboard. */
-export function createScoreboard(): Scoreboard {
-  const pending: Published[] = [];
-  const days: Day[] = [];
+/** An empty scoreboard, or the one that gave the state. */
+export function createScoreboard(state: ScoreboardState = { pending: [], days: [] }): Scoreboard {
+  const pending: Published[] = [...state.pending];
+  const days: Day[] = state.days.map((day) => ({ ...day }));
   const count = (forecast: Published, actual: number): void => {
     const day = Math.floor(forecast.minute / minutesPerDay);
     let entry = days.at(-1);
@@ -78,6 +87,7 @@ export function createScoreboard(): Scoreboard {
       }
     },
     accuracy: () => summarise(days),
+    snapshot: () => ({ pending: pending.map((one) => ({ ...one })), days: days.map((day) => ({ ...day })) }),
   };
 }
 

@@ -4,7 +4,7 @@ import { contestOf, track } from '../testing/contest.ts';
 import { seeded } from '../testing/demand.ts';
 import { drift } from './models/drift.ts';
 import { naive } from './models/naive.ts';
-import { scoreTracks, selectScore } from './select.ts';
+import { refineRule, scoreTracks, selectScore } from './select.ts';
 
 const random = seeded(3);
 const noise = Array.from({ length: 240 }, () => 2 * random() - 1);
@@ -16,13 +16,16 @@ const off = (factor: number): number[][] => noise.map((value) => [100 + factor *
 describe('scoreTracks', () => {
   test('puts the model with the smaller loss first', () => {
     const contest = contestOf({ positions: [0], actual }, [track(naive, off(0)), track(drift, off(0.5))]);
-    const scores = scoreTracks(contest, [0], 100);
+    const scores = scoreTracks(contest, { judgedSlots: [0], mean: 100 });
     expect(scores.map(({ track: { model } }) => model.name)).toEqual(['drift', 'naive']);
     expect((scores[1]?.loss ?? 0) / (scores[0]?.loss ?? 1)).toBeCloseTo(2, 1);
   });
 
   test('gives the mean pinball loss in the unit of demand', () => {
-    const [score] = scoreTracks(contestOf({ positions: [0], actual }, [track(naive, off(0))]), [0], 100);
+    const [score] = scoreTracks(contestOf({ positions: [0], actual }, [track(naive, off(0))]), {
+      judgedSlots: [0],
+      mean: 100,
+    });
     // Errors are uniform on [-1, 1]: the loss of the true quantile is q (1 - q), .25, .16 and .0475.
     expect(score?.loss).toBeCloseTo((0.25 + 0.16 + 0.0475) / 3, 2);
   });
@@ -30,7 +33,7 @@ describe('scoreTracks', () => {
   test('a bias costs nothing: residuals take it out', () => {
     const biased = off(0).map(([value = 0]) => [value - 30]);
     const contest = contestOf({ positions: [0], actual }, [track(naive, off(0)), track(drift, biased)]);
-    const [one, other] = scoreTracks(contest, [0], 100);
+    const [one, other] = scoreTracks(contest, { judgedSlots: [0], mean: 100 });
     expect(Math.abs((one?.loss ?? 0) / (other?.loss ?? 1) - 1)).toBeLessThan(0.05);
   });
 
@@ -43,13 +46,15 @@ describe('scoreTracks', () => {
         levels.map((level) => [level]),
       ),
     ]);
-    expect(scoreTracks(contest, [0], 110)[0]?.rule.power).toBe(1);
+    expect(scoreTracks(contest, { judgedSlots: [0], mean: 110 })[0]?.rule.power).toBe(1);
   });
 
   test('errors of one time of day are learnt for that time', () => {
     const rows = noise.map((value, index) => [100 + (index % 24 === 9 ? 50 : 0) + value]);
     const contest = contestOf({ positions: [0], actual: rows }, [track(naive, off(0))]);
-    expect(scoreTracks(contest, [0], 100)[0]?.rule.timeOfDaySeconds).toBeLessThan(Number.POSITIVE_INFINITY);
+    const basis = { judgedSlots: [0], mean: 100 };
+    const [rule] = scoreTracks(contest, basis).map((score) => refineRule(contest, score, basis));
+    expect(rule?.timeOfDaySeconds).toBeLessThan(Number.POSITIVE_INFINITY);
   });
 
   test('a model without a forecast that came due comes last', () => {
@@ -60,7 +65,7 @@ describe('scoreTracks', () => {
       ),
       track(drift, off(0)),
     ]);
-    const scores = scoreTracks(contest, [0], 100);
+    const scores = scoreTracks(contest, { judgedSlots: [0], mean: 100 });
     expect(scores.map(({ track: { model } }) => model.name)).toEqual(['drift', 'naive']);
     expect(scores[1]?.loss).toBeNaN();
   });
@@ -68,7 +73,10 @@ describe('scoreTracks', () => {
 
 describe('selectScore', () => {
   const scores = (factor: number) =>
-    scoreTracks(contestOf({ positions: [0], actual }, [track(naive, off(0)), track(drift, off(factor))]), [0], 100);
+    scoreTracks(contestOf({ positions: [0], actual }, [track(naive, off(0)), track(drift, off(factor))]), {
+      judgedSlots: [0],
+      mean: 100,
+    });
   const cases: Record<string, [number, string | undefined, string]> = {
     'the best, when none is in use': [0.02, undefined, 'drift'],
     'the model in use, when another is hardly better': [0.02, 'naive', 'naive'],

@@ -7,7 +7,7 @@ import type { Kernel, Residuals, ResidualRule } from './intervals.ts';
 import { meanPresent } from './robust.ts';
 
 /** The loss is the mean over these quantiles. */
-const levels = [0.5, 0.8, 0.95];
+export const judgedLevels: readonly number[] = [0.5, 0.8, 0.95];
 
 /** Another model must be better by this factor to replace the one in use. */
 const hysteresis = 0.95;
@@ -22,85 +22,150 @@ const judgedResiduals = 200;
 const fewestForTimeOfDay = 200;
 const fewestDays = 3;
 
-/** A model's loss and the rule for its residuals that gives it. */
+/** A model's losses, and the rule for its residuals that gives them. */
 export interface Score {
+  readonly name: string;
   readonly track: Track;
   readonly rule: ResidualRule;
   /** Mean pinball loss of the target, in units of demand; NaN when nothing has come due. */
   readonly loss: number;
+  /** By noted position and judged level. */
+  readonly losses: Float64Array;
+  /** Quantiles by origin, noted position and judged level, each from the residuals of other days. */
+  readonly quantiles: Float64Array;
 }
 
-/** Scores of a contest, best first; those without a loss come last. */
-export function scoreTracks(contest: Contest, judgedSlots: readonly number[], mean: number): Score[] {
-  const scores = contest.tracks.map((track) => scoreTrack(contest, track, { judgedSlots, mean }));
-  const order = ({ loss }: Score): number => (Number.isNaN(loss) ? Number.POSITIVE_INFINITY : loss);
-  return scores.sort((a, b) => (order(a) === order(b) ? 0 : order(a) - order(b)));
-}
-
-/** The best, unless the model in use is hardly worse. */
-export function selectScore(scores: readonly Score[], inUse: string | undefined): Score | undefined {
-  const [best] = scores;
-  const incumbent = scores.find(({ track }) => track.model.name === inUse);
-  if (best === undefined || incumbent === undefined) return best;
-  return best.loss < hysteresis * incumbent.loss ? best : incumbent;
-}
-
-interface Basis {
+/** What scores are made from. */
+export interface Basis {
+  /** Numbers of the noted positions that count. */
   readonly judgedSlots: readonly number[];
   readonly mean: number;
 }
 
-function scoreTrack(contest: Contest, track: Track, { judgedSlots, mean }: Basis): Score {
-  const flat = powers.map((power) => {
-    const pools = judgedSlots.map((slot) => collectResiduals(contest, track, { slot, power, mean }));
-    const rule = { power, timeOfDaySeconds: Number.POSITIVE_INFINITY };
-    return { pools, score: { track, rule, loss: judge(pools, rule) } };
-  });
-  const best = flat.reduce((winner, entry) => (entry.score.loss < winner.score.loss ? entry : winner));
-  if (!seesTimeOfDay(contest)) return best.score;
-  return timesOfDay
-    .map((timeOfDaySeconds) => {
-      const rule = { power: best.score.rule.power, timeOfDaySeconds };
-      return { track, rule, loss: judge(best.pools, rule) };
-    })
-    .reduce((winner, score) => (score.loss < winner.loss ? score : winner), best.score);
+/** Scores of a contest, best first; those without a loss come last. */
+export function scoreTracks(contest: Contest, basis: Basis): Score[] {
+  const scores = contest.tracks.map((track) => scoreTrack(contest, track, basis));
+  return scores.sort((a, b) => (order(a) === order(b) ? 0 : order(a) - order(b)));
 }
 
-function seesTimeOfDay({ origins }: Contest): boolean {
-  return origins.length >= fewestForTimeOfDay && new Set(origins.map(({ day }) => day)).size >= fewestDays;
+function order({ loss }: { readonly loss: number }): number {
+  return Number.isNaN(loss) ? Number.POSITIVE_INFINITY : loss;
+}
+
+/** The best, unless the one in use is hardly worse. */
+export function selectScore<S extends { readonly name: string; readonly loss: number }>(
+  scores: readonly S[],
+  inUse: string | undefined,
+): S | undefined {
+  const [best] = scores.toSorted((a, b) => (order(a) === order(b) ? 0 : order(a) - order(b)));
+  const incumbent = scores.find(({ name }) => name === inUse);
+  if (best === undefined || incumbent === undefined) return best;
+  return best.loss < hysteresis * incumbent.loss ? best : incumbent;
+}
+
+function scoreTrack(contest: Contest, track: Track, basis: Basis): Score {
+  const rules: ResidualRule[] = powers.map((power) => ({ power, timeOfDaySeconds: Number.POSITIVE_INFINITY }));
+  if (track.spreads !== undefined) {
+    rules.push({ power: 1, timeOfDaySeconds: Number.POSITIVE_INFINITY, ownSpread: true });
+  }
+  const scores = rules.map((rule): Score => {
+    const quantiles = quantilesOfOthers(contest, track, { ...basis, rule });
+    const losses = lossesOf(contest, quantiles);
+    return { name: track.model.name, track, rule, loss: meanLoss(losses, basis), losses, quantiles };
+  });
+  return scores.reduce((winner, score) => (score.loss < winner.loss ? score : winner));
+}
+
+/** What each origin's quantiles would have been from the residuals of other days (of all days, when they are few). */
+function quantilesOfOthers(
+  contest: Contest,
+  track: Track,
+  { mean, rule }: { readonly mean: number; readonly rule: ResidualRule },
+): Float64Array {
+  const width = contest.positions.length;
+  const quantiles = new Float64Array(contest.origins.length * width * judgedLevels.length).fill(Number.NaN);
+  for (let slot = 0; slot < width; slot += 1) {
+    const residuals = collectResiduals(contest, track, { slot, rule, mean });
+    const leaveOut = new Set(residuals.days).size >= fewestDays;
+    const byDay = new Map<number, readonly number[]>();
+    for (let index = 0; index < residuals.values.length; index += 1) {
+      const day = at(residuals.days, index);
+      let levels = byDay.get(day);
+      if (levels === undefined) {
+        const moment = { minuteOfDay: 0, ...(leaveOut ? { exceptDay: day } : {}) };
+        levels = weightedQuantiles(residuals.values, weightsAt(residuals, undefined, moment), judgedLevels);
+        byDay.set(day, levels);
+      }
+      const place = (residuals.origins[index] ?? 0) * width + slot;
+      for (const [number, value] of levels.entries()) {
+        quantiles[place * judgedLevels.length + number] =
+          at(track.forecasts, place) + at(residuals.scales, index) * value;
+      }
+    }
+  }
+  return quantiles;
+}
+
+/** Mean pinball losses by noted position and judged level, the recent past counting most. */
+export function lossesOf({ origins, positions, actual }: Contest, quantiles: Float64Array): Float64Array {
+  const width = positions.length;
+  const depth = judgedLevels.length;
+  const losses = new Float64Array(width * depth);
+  const weights = new Float64Array(width * depth);
+  for (let place = 0; place < actual.length; place += 1) {
+    const weight = origins[Math.floor(place / width)]?.weight ?? 0;
+    const outcome = at(actual, place);
+    for (const [number, level] of judgedLevels.entries()) {
+      const loss = pinball(outcome, at(quantiles, place * depth + number), level);
+      if (Number.isNaN(loss)) continue;
+      const cell = (place % width) * depth + number;
+      losses[cell] = at(losses, cell) + weight * loss;
+      weights[cell] = at(weights, cell) + weight;
+    }
+  }
+  return losses.map((loss, cell) => loss / at(weights, cell));
+}
+
+/** Mean over the positions that count and the levels. */
+export function meanLoss(losses: Float64Array, { judgedSlots }: Basis): number {
+  const depth = judgedLevels.length;
+  return meanPresent(
+    Float64Array.from(judgedSlots.flatMap((slot) => Array.from(losses.subarray(slot * depth, (slot + 1) * depth)))),
+  );
+}
+
+/** The rule of a score, refined: whether residuals of about the same time of day should count most. */
+export function refineRule(contest: Contest, { track, rule }: Score, { judgedSlots, mean }: Basis): ResidualRule {
+  if (contest.origins.length < fewestForTimeOfDay) return rule;
+  if (new Set(contest.origins.map(({ day }) => day)).size < fewestDays) return rule;
+  const pools = judgedSlots.map((slot) => collectResiduals(contest, track, { slot, rule, mean }));
+  const judged = [Number.POSITIVE_INFINITY, ...timesOfDay].map((timeOfDaySeconds) => {
+    const choice = { ...rule, timeOfDaySeconds };
+    return { choice, loss: judge(pools, choice) };
+  });
+  return judged.reduce((winner, entry) => (entry.loss < winner.loss ? entry : winner)).choice;
 }
 
 /** Mean loss over the positions that have any. */
 function judge(pools: readonly Residuals[], rule: ResidualRule): number {
   const kernel = kernelOf(rule);
   const wanted = Math.ceil(judgedResiduals / pools.length);
-  return meanPresent(Float64Array.from(pools, (pool) => meanLoss(pool, kernel, wanted)));
+  return meanPresent(Float64Array.from(pools, (pool) => sampledLoss(pool, kernel, wanted)));
 }
 
-/**
- * Mean pinball loss of residuals against the quantiles of the residuals of other days, weighted by age. With too few
- * days to leave one out, against the quantiles of all.
- */
-function meanLoss(residuals: Residuals, kernel: Kernel | undefined, wanted: number): number {
+/** Mean pinball loss of some residuals against the quantiles of the residuals of other days. */
+function sampledLoss(residuals: Residuals, kernel: Kernel | undefined, wanted: number): number {
   const { values, weights, scales, minutesOfDay, days } = residuals;
-  const leaveOut = new Set(days).size >= fewestDays;
-  // Without a kernel quantiles differ by the day that is left out only, and cost little.
-  const byDay = new Map<number, readonly number[]>();
-  const stride = kernel === undefined ? 1 : Math.max(1, Math.floor(values.length / wanted));
+  const stride = Math.max(1, Math.floor(values.length / wanted));
   let total = 0;
   let weight = 0;
   for (let index = Math.floor(stride / 2); index < values.length; index += stride) {
-    const day = at(days, index);
-    let quantiles = kernel === undefined ? byDay.get(day) : undefined;
-    if (quantiles === undefined) {
-      const moment = { minuteOfDay: at(minutesOfDay, index), ...(leaveOut ? { exceptDay: day } : {}) };
-      quantiles = weightedQuantiles(values, weightsAt(residuals, kernel, moment), levels);
-      byDay.set(day, quantiles);
-    }
+    const moment = { minuteOfDay: at(minutesOfDay, index), exceptDay: at(days, index) };
+    const quantiles = weightedQuantiles(values, weightsAt(residuals, kernel, moment), judgedLevels);
     let loss = 0;
-    for (const [slot, level] of levels.entries()) loss += pinball(at(values, index), quantiles[slot] ?? 0, level);
+    for (const [slot, level] of judgedLevels.entries()) loss += pinball(at(values, index), quantiles[slot] ?? 0, level);
     total += at(weights, index) * at(scales, index) * loss;
-    weight += at(weights, index) * levels.length;
+    weight += at(weights, index) * judgedLevels.length;
   }
   return total / weight;
 }

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { reasons } from '../api/reasons.ts';
 import type { ClonePool } from '../api/v1alpha1/clone-pool.ts';
 import type { DemandForecast, DemandForecastStatus } from '../api/v1alpha1/demand-forecast.ts';
-import { condition, demandForecast } from '../testing/builders.ts';
+import { clonePool, condition, demandForecast } from '../testing/builders.ts';
 import { catalogue } from './catalogue.ts';
 import type { MetricKey } from './catalogue.ts';
 import { registerForecastMetrics } from './forecast-metrics.ts';
@@ -36,10 +36,8 @@ const quota = {
   observedGeneration: 1,
   lastTransitionTime: '',
 } as const;
-function clonePool(poolStatus?: ClonePool['status']): ClonePool {
-  const metadata = { namespace: 'shop', name: 'web' };
-  const pool = { metadata, spec: { replicas: 5 }, ...(poolStatus === undefined ? {} : { status: poolStatus }) };
-  return pool as unknown as ClonePool;
+function poolOf(poolStatus?: ClonePool['status']): ClonePool {
+  return clonePool({ spec: { replicas: 5 }, ...(poolStatus === undefined ? {} : { status: poolStatus }) });
 }
 
 function setUp(list: () => readonly DemandForecast[] = () => [], pools: () => readonly ClonePool[] = () => []) {
@@ -123,9 +121,16 @@ const moves: Record<MetricKey, readonly [move: (metrics: Metrics) => void, says:
     (metrics) => metrics.reconciled({ controller: 'forecast', outcome: 'Success', seconds: 0.1 }),
     'headstart_reconcile_duration_seconds_count{controller="forecast",outcome="Success"} 1',
   ],
-  lookDelay: [(metrics) => metrics.decided({ conditions: [], delaySeconds: 3 }), 'headstart_look_delay_seconds_sum 3'],
+  lookDelay: [
+    (metrics) => metrics.decided({ conditions: [], delaySeconds: 3, refits: [] }),
+    'headstart_look_delay_seconds_sum 3',
+  ],
+  refits: [
+    (metrics) => metrics.decided({ conditions: [], delaySeconds: undefined, refits: ['level-shift'] }),
+    'headstart_forecast_refits_total{reason="level-shift"} 1',
+  ],
   decisions: [
-    (metrics) => metrics.decided({ conditions: status.conditions ?? [], delaySeconds: undefined }),
+    (metrics) => metrics.decided({ conditions: status.conditions ?? [], delaySeconds: undefined, refits: [] }),
     'headstart_decisions_total{condition="Publishing",reason="Forecast"} 1',
   ],
   info: [() => undefined, `headstart_demandforecast_info${withLabels('mode="Auto",model="seasonal-profile"')} 1`],
@@ -158,7 +163,7 @@ describe('every metric', () => {
       expect.not.arrayContaining(key === 'buildInfo' ? [''] : [says]),
     );
     forecasts = [demandForecast({ status })];
-    pools = [clonePool({ replicas: 3, conditions: [quota] })];
+    pools = [poolOf({ replicas: 3, conditions: [quota] })];
     move(metrics);
     expect(await series(metrics.registry, name)).toContain(says);
   });
@@ -196,7 +201,7 @@ test('a DemandForecast that goes takes its series with it', async () => {
 });
 
 test('a ClonePool has its numbers from the first moment, and takes them with it', async () => {
-  let pools = [clonePool()];
+  let pools = [poolOf()];
   const { registry } = setUp(undefined, () => pools);
   expect(await series(registry, 'headstart_clonepool_replicas')).toEqual(
     ['wanted', 'live', 'ready', 'retiring'].map(

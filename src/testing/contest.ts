@@ -25,7 +25,7 @@ export function contestOf({ positions, actual }: Omit<ContestRows, 'forecasts'>,
       day: Math.floor(index / 24),
       secondOfDay: (index % 24) * 3600,
       // All alike: what is tested is not how age counts.
-      ageSeconds: 0,
+      weight: 1,
     })),
     refusals: [],
   };

@@ -29,6 +29,8 @@ const modelNames = [
   'holt-winters',
   'arima',
   'arima-package',
+  'direct',
+  'ensemble',
 ] as const;
 export type ModelName = (typeof modelNames)[number];
 

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ClonePool } from '../../api/v1alpha1/clone-pool.ts';
 import type { CloneTemplateSpec } from '../../api/v1alpha1/clone-template.ts';
+import { clonePool } from '../../testing/builders.ts';
 import { expiryBucket, preferSameExpiry } from './affinity.ts';
 import { buildClone, cloneName } from './build-pod.ts';
 import type { BuildInput, PodManifest } from './build-pod.ts';
@@ -14,33 +15,7 @@ const now = 1_790_000_000;
 const labels = { app: 'web' };
 
 function pool(spec: Partial<ClonePool['spec']> = {}): ClonePool {
-  return {
-    apiVersion: 'headstart.dev/v1alpha1',
-    kind: 'ClonePool',
-    metadata: {
-      name: 'web',
-      namespace: 'shop',
-      uid: 'pool-uid',
-      generation: 1,
-      resourceVersion: '1',
-      creationTimestamp: '2026-09-01T00:00:00Z',
-    },
-    spec: {
-      targetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' },
-      minBurstReplicas: 2,
-      maxBurstSeconds: 3600,
-      mode: 'Scale',
-      replicas: 0,
-      maxReplicas: 10,
-      suspend: false,
-      lifetime: { maxSeconds: 3600, marginSeconds: 60, startupBudgetSeconds: 180 },
-      serving: 'ServiceLabels',
-      onTargetChange: 'Retire',
-      termination: { policy: 'EvictThenDelete', evictTimeoutSeconds: 120, maxPerMinute: 60 },
-      placement: { strategy: 'None', bucketSeconds: 300 },
-      ...spec,
-    },
-  };
+  return clonePool({ spec: { mode: 'Scale', ...spec } });
 }
 
 function target(

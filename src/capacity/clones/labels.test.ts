@@ -5,6 +5,7 @@ import type { ClonePool } from '../../api/v1alpha1/clone-pool.ts';
 import type { HorizontalPodAutoscaler } from '../hpa.ts';
 import { matchesSelector } from '../label-selector.ts';
 import type { LabelSelector } from '../label-selector.ts';
+import { clonePool } from '../../testing/builders.ts';
 import { preflight, splitLabels } from './labels.ts';
 import type { Finders } from './labels.ts';
 
@@ -141,7 +142,7 @@ describe('splitting labels', () => {
 describe('preflight', () => {
   const selector = { matchLabels: { app: 'web' } };
   const pool = (annotations: Record<string, string> = {}): ClonePool =>
-    ({ metadata: { name: 'burst', annotations }, spec: { serving: 'ServiceLabels' } }) as unknown as ClonePool;
+    clonePool({ name: 'burst', metadata: { annotations } });
   const hpa = (metrics: readonly object[] | undefined, ref: object = {}): HorizontalPodAutoscaler =>
     ({
       metadata: { name: 'web' },

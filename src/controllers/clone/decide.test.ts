@@ -9,6 +9,7 @@ import { isAlive } from '../../capacity/clones/victims.ts';
 import type { CloneView } from '../../capacity/clones/view.ts';
 import type { HorizontalPodAutoscaler } from '../../capacity/hpa.ts';
 import { formatRfc3339 } from '../../series/rfc3339.ts';
+import { clonePool } from '../../testing/builders.ts';
 import { decide } from './decide.ts';
 import type { Decision, DecideOptions } from './decide.ts';
 import type { Memory, PlannedWindow, Snapshot } from './snapshot.ts';
@@ -17,37 +18,10 @@ const now = 1_790_000_000;
 const labels = { app: 'web' };
 const window: PlannedWindow = { id: 'w-1', startTime: now - 10, endTime: now + 1200, replicas: 4 };
 
-function clonePool(spec: Partial<ClonePoolSpec> = {}, metadata: Partial<ClonePool['metadata']> = {}): ClonePool {
-  return {
-    apiVersion: 'headstart.dev/v1alpha1',
-    kind: 'ClonePool',
-    metadata: {
-      name: 'web',
-      namespace: 'shop',
-      uid: 'pool-uid',
-      generation: 1,
-      resourceVersion: '1',
-      creationTimestamp: formatRfc3339(now - 3600),
-      ...metadata,
-    },
-    spec: {
-      targetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' },
-      forecastRef: { name: 'web' },
-      capacityPerClone: 50,
-      minBurstReplicas: 2,
-      maxBurstSeconds: 3600,
-      mode: 'Predictive',
-      replicas: 0,
-      maxReplicas: 10,
-      suspend: false,
-      lifetime: { maxSeconds: 3600, marginSeconds: 60, startupBudgetSeconds: 180 },
-      serving: 'ServiceLabels',
-      onTargetChange: 'Retire',
-      termination: { policy: 'EvictThenDelete', evictTimeoutSeconds: 120, maxPerMinute: 60 },
-      placement: { strategy: 'Affinity', bucketSeconds: 300 },
-      ...spec,
-    },
-  };
+function poolOf(spec: Partial<ClonePoolSpec> = {}, metadata: Partial<ClonePool['metadata']> = {}): ClonePool {
+  const creationTimestamp = formatRfc3339(now - 3600);
+  const placement = { strategy: 'Affinity', bucketSeconds: 300 } as const;
+  return clonePool({ metadata: { creationTimestamp, ...metadata }, spec: { placement, ...spec } });
 }
 
 function deployment(image = 'web:1', spec: Partial<TargetDeployment['spec']> = {}): TargetDeployment {
@@ -74,7 +48,7 @@ const calm: Memory = {
 
 function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
   return {
-    pool: clonePool(),
+    pool: poolOf(),
     target: { kind: 'found', value: deployment() },
     template: undefined,
     forecast: undefined,
@@ -156,7 +130,7 @@ describe('what is written and made', () => {
     ['somebody wants them, and the target has no replicas', { mode: 'Scale', replicas: 2 }, 15],
   ] as const)('in mode Scale when the next look is, where %s', (_, spec, seconds) => {
     const target = { kind: 'found', value: deployment('web:1', { replicas: 0 }) } as const;
-    expect(decide(snapshot({ pool: clonePool(spec), target }), now, options()).nextAt).toBe(now + seconds);
+    expect(decide(snapshot({ pool: poolOf(spec), target }), now, options()).nextAt).toBe(now + seconds);
   });
 
   test('windows that overlap add up, to maxReplicas', () => {
@@ -173,7 +147,7 @@ describe('what is written and made', () => {
   });
 
   test('in mode Scale there are as many as spec.replicas says, and the spec is left alone', () => {
-    const pool = clonePool({ mode: 'Scale', replicas: 2 });
+    const pool = poolOf({ mode: 'Scale', replicas: 2 });
     const decision = decide(snapshot({ pool }), now, options());
     expect(decision.spec).toBeUndefined();
     expect(decision.creates).toHaveLength(2);
@@ -182,7 +156,7 @@ describe('what is written and made', () => {
 
   test('without a forecast the windows that stand run out', () => {
     const windows = [{ id: 'w-1', startTime: formatRfc3339(now - 5), endTime: formatRfc3339(now + 900), replicas: 3 }];
-    const pool = clonePool({ windows });
+    const pool = poolOf({ windows });
     const decision = decide(snapshot({ pool }), now, { planWindows: () => undefined, priorityClassName: undefined });
     expect(decision.creates).toHaveLength(3);
     const later = decide(snapshot({ pool }), now + 900, { planWindows: () => undefined, priorityClassName: undefined });
@@ -240,7 +214,7 @@ describe('what keeps clones from being made', () => {
     ],
     [
       'no CloneTemplate',
-      { pool: clonePool({ templateRef: { name: 'x' } }), template: { kind: 'missing' } },
+      { pool: poolOf({ templateRef: { name: 'x' } }), template: { kind: 'missing' } },
       'TargetResolved',
       'TemplateNotFound',
     ],
@@ -265,8 +239,8 @@ describe('what keeps clones from being made', () => {
       'CreationBlocked',
       'StartsFail',
     ],
-    ['suspend', { pool: clonePool({ suspend: true }) }, 'Ready', 'Suspended'],
-    ['the end of the pool', { pool: clonePool({}, { deletionTimestamp: formatRfc3339(now) }) }, 'Ready', 'Deleting'],
+    ['suspend', { pool: poolOf({ suspend: true }) }, 'Ready', 'Suspended'],
+    ['the end of the pool', { pool: poolOf({}, { deletionTimestamp: formatRfc3339(now) }) }, 'Ready', 'Deleting'],
   ])('%s', (_, changes, type, reason) => {
     const decision = decide(snapshot(changes), now, options());
     expect(reasonOf(decision, type)).toBe(reason);
@@ -277,10 +251,10 @@ describe('what keeps clones from being made', () => {
   test.each<[string, Partial<Snapshot>, string]>([
     ['External AverageValue', { hpas: [externalHpa] }, 'ExternalAverageValue'],
     ['no HPA', {}, 'NoHPA'],
-    ['serving Hidden', { hpas: [cpuHpa], pool: clonePool({ serving: 'Hidden' }) }, 'Hidden'],
+    ['serving Hidden', { hpas: [cpuHpa], pool: poolOf({ serving: 'Hidden' }) }, 'Hidden'],
     [
       'the annotation',
-      { hpas: [cpuHpa], pool: clonePool({}, { annotations: { 'headstart.dev/accept-hpa-overlap': 'true' } }) },
+      { hpas: [cpuHpa], pool: poolOf({}, { annotations: { 'headstart.dev/accept-hpa-overlap': 'true' } }) },
       'OverlapAccepted',
     ],
     [
@@ -348,7 +322,7 @@ describe('who ends', () => {
   });
 
   test('suspended, nobody comes and nobody goes', () => {
-    const decision = decide(snapshot({ pods: ready(3), pool: clonePool({ suspend: true }) }), now, options());
+    const decision = decide(snapshot({ pods: ready(3), pool: poolOf({ suspend: true }) }), now, options());
     expect(decision).toMatchObject({ creates: [], victims: [] });
   });
 
@@ -370,7 +344,7 @@ describe('who ends', () => {
   });
 
   test('where there is no room for both, a quarter makes room', () => {
-    const pool = clonePool({ maxReplicas: 4 });
+    const pool = poolOf({ maxReplicas: 4 });
     const target = { kind: 'found' as const, value: deployment('web:2') };
     const decision = decide(snapshot({ pool, pods: ready(4), target }), now, options());
     expect(decision.creates).toEqual([]);
@@ -379,7 +353,7 @@ describe('who ends', () => {
   });
 
   test('with Keep, clones of an earlier template stay', () => {
-    const pool = clonePool({ onTargetChange: 'Keep' });
+    const pool = poolOf({ onTargetChange: 'Keep' });
     const target = { kind: 'found' as const, value: deployment('web:2') };
     const decision = decide(snapshot({ pool, pods: ready(4), target }), now, options());
     expect(decision).toMatchObject({ creates: [], victims: [] });
@@ -476,7 +450,7 @@ describe('whatever there is', () => {
     dropSince: fc.constantFrom(undefined, now - 60),
   });
   const given = fc.record({ pods: views, windows, settings }).map(({ pods, windows: items, settings: set }) => ({
-    snapshot: snapshot({ pods, pool: clonePool(set), memory: { ...calm, dropSince: set.dropSince } }),
+    snapshot: snapshot({ pods, pool: poolOf(set), memory: { ...calm, dropSince: set.dropSince } }),
     options: options(
       items.map(({ id, start, length, replicas }) => ({
         id,

@@ -1,20 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import type { ClonePool } from '../../api/v1alpha1/clone-pool.ts';
 import type { DemandForecastStatus } from '../../api/v1alpha1/demand-forecast.ts';
 import type { HorizontalPodAutoscaler } from '../../capacity/hpa.ts';
 import { formatRfc3339 } from '../../series/rfc3339.ts';
-import { demandForecast } from '../../testing/builders.ts';
+import { clonePool, demandForecast } from '../../testing/builders.ts';
 import { planWindows } from './plan-windows.ts';
 
 const now = 1_790_000_000;
-const spec = {
-  minBurstReplicas: 2,
-  maxBurstSeconds: 3600,
-  maxReplicas: 20,
-  lifetime: { maxSeconds: 3600, marginSeconds: 60, startupBudgetSeconds: 180 },
-};
-const pool = { metadata: { name: 'web', namespace: 'shop' }, spec } as unknown as ClonePool;
+const pool = clonePool({ spec: { maxReplicas: 20 } });
 const hpa: HorizontalPodAutoscaler = {
   metadata: { name: 'web' },
   spec: { scaleTargetRef: { kind: 'Deployment', name: 'web' }, minReplicas: 2, maxReplicas: 4 },

@@ -7,6 +7,7 @@ import type { ErrorCode } from '../../base/errors.ts';
 import type { KubeObject, KubeRequest } from '../../kube/client.ts';
 import type { EventToRecord } from '../../kube/recorder.ts';
 import { createStore } from '../../kube/store.ts';
+import { clonePool } from '../../testing/builders.ts';
 import { createFakeClock } from '../../testing/fake-clock.ts';
 import { createFakeKubeClient } from '../../testing/fake-kube-client.ts';
 import { createCloneController } from './reconcile.ts';
@@ -18,32 +19,9 @@ afterEach(() => {
   stop = new AbortController();
 });
 
-const pool = {
-  apiVersion: 'headstart.dev/v1alpha1',
-  kind: 'ClonePool',
-  metadata: {
-    name: 'web',
-    namespace: 'shop',
-    uid: 'u1',
-    generation: 1,
-    resourceVersion: '1',
-    ownerReferences: [{ kind: 'Deployment', uid: 'd1' }],
-  },
-  spec: {
-    targetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' },
-    forecastRef: { name: 'web' },
-    capacityPerClone: 50,
-    mode: 'Predictive',
-    replicas: 0,
-    maxReplicas: 10,
-    suspend: false,
-    lifetime: { maxSeconds: 3600, marginSeconds: 60, startupBudgetSeconds: 180 },
-    serving: 'Hidden',
-    onTargetChange: 'Retire',
-    termination: { policy: 'EvictThenDelete', evictTimeoutSeconds: 120, maxPerMinute: 60 },
-    placement: { strategy: 'None', bucketSeconds: 300 },
-  },
-} as unknown as ClonePool & KubeObject;
+const ownerReferences = [{ kind: 'Deployment', uid: 'd1' }];
+const unowned = clonePool({ metadata: { uid: 'u1' }, spec: { serving: 'Hidden' } });
+const pool = { ...unowned, metadata: { ...unowned.metadata, ownerReferences } };
 const deployment = {
   metadata: { name: 'web', namespace: 'shop', uid: 'd1' },
   spec: {
@@ -53,7 +31,7 @@ const deployment = {
 };
 
 /** A controller of one pool, in a world where pods are refused as told. */
-async function start(refusal?: readonly [ErrorCode, string], serving = 'Hidden') {
+async function start(refusal?: readonly [ErrorCode, string], serving: ClonePool['spec']['serving'] = 'Hidden') {
   const clock = createFakeClock();
   const now = (): number => clock.nowMs() / 1000;
   const world = {
@@ -65,7 +43,7 @@ async function start(refusal?: readonly [ErrorCode, string], serving = 'Hidden')
     made: [] as string[],
   };
   const pools = createStore<ClonePool & KubeObject>();
-  pools.set({ ...pool, spec: { ...pool.spec, serving } } as unknown as ClonePool & KubeObject);
+  pools.set({ ...pool, spec: { ...pool.spec, serving } });
   const answer = ({ method = 'GET', path, body }: KubeRequest): unknown => {
     if (path.endsWith('/deployments/web')) return deployment;
     if (path.endsWith('/services')) return { items: world.services };

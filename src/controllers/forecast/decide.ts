@@ -31,7 +31,7 @@ const coverageTolerance = 0.05;
 const minScores = 60;
 const maxMessage = 400;
 /** Usual in the life of a forecast, and no reason to worry. */
-const harmless: ReadonlySet<Reason> = new Set<Reason>(['TooLittleHistory', 'NoHPA', 'TooFewScores']);
+const harmless: ReadonlySet<Reason> = new Set<Reason>(['TooLittleHistory', 'NoHPA', 'TooFewScores', 'NoSkill']);
 
 /** What to say about a forecast, from what was seen; `now` is in epoch seconds. */
 export function decide(given: Snapshot, now: number): Decision {

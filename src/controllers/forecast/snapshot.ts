@@ -4,7 +4,8 @@ import type { DemandForecast } from '../../api/v1alpha1/demand-forecast.ts';
 import type { HorizontalPodAutoscaler } from '../../capacity/hpa.ts';
 import type { Lead } from '../../capacity/lead.ts';
 import type { PerPodVerdict } from '../../capacity/per-pod.ts';
-import type { HistoryState, Issued, NotIssued } from '../../forecast/engine.ts';
+import type { Issued } from '../../forecast/engine.ts';
+import type { HistoryState, NotIssued } from '../../forecast/target.ts';
 import type { Sample } from '../../series/time-series.ts';
 
 /** Is the target there? */

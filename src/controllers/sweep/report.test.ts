@@ -4,6 +4,7 @@ import { exitReasons } from '../../api/clone-labels.ts';
 import type { ClonePoolConditionDraft } from '../../api/conditions.ts';
 import type { ClonePool, ClonePoolStatus } from '../../api/v1alpha1/clone-pool.ts';
 import { HeadstartError } from '../../base/errors.ts';
+import { clonePool } from '../../testing/builders.ts';
 import { createFakeClock } from '../../testing/fake-clock.ts';
 import type { EventToRecord } from '../../kube/recorder.ts';
 import { formatRfc3339 } from '../../series/rfc3339.ts';
@@ -18,8 +19,8 @@ afterEach(() => {
 
 function poolOf(status?: ClonePoolStatus, ageSeconds = 0): ClonePool {
   const creationTimestamp = formatRfc3339(createFakeClock().nowMs() / 1000 - ageSeconds);
-  const metadata = { namespace: 'shop', name: 'web', uid: 'u1', generation: 3, creationTimestamp };
-  return { metadata, spec: {}, ...(status === undefined ? {} : { status }) } as unknown as ClonePool;
+  const metadata = { uid: 'u1', generation: 3, creationTimestamp };
+  return clonePool({ metadata, ...(status === undefined ? {} : { status }) });
 }
 
 const unblocked: ClonePoolConditionDraft = {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import ARIMA from 'arima';
+
 import { at } from '../../series/time-series.ts';
 import type { TimeSeries } from '../../series/time-series.ts';
 import { runArima } from '../arima-core.ts';
 import type { ArimaState, Recursion } from '../arima-core.ts';
+import { Arima } from '../arima-package/load.ts';
 import { courseOf, judgeWalker } from '../lookahead.ts';
 import type { CannotFit, FitContext, FittedModel, Model, ModelState } from '../model.ts';
 import { refuseShort } from '../refusals.ts';
@@ -154,7 +155,7 @@ interface Instance {
 }
 
 function weightsOf(values: Float64Array, order: (typeof orders)[number]): number[] | undefined {
-  const fitted = new ARIMA({ ...order, optimizer: simplexSearch, verbose: false });
+  const fitted = new Arima({ ...order, optimizer: simplexSearch, verbose: false });
   try {
     fitted.train([...values]);
     const instance = fitted as unknown as Instance;

@@ -194,7 +194,8 @@ function create({ fit: fitted, mean, order, remainder, recursion, names }: Parts
     for (const [term, regressor] of used.entries()) {
       if (regressor === undefined) continue;
       const column = valuesOf(regressor, now, { stepSeconds, values: sum });
-      for (const [index, value] of column.entries()) sum[index] = at(sum, index) + (fitted.coefficients[term] ?? 0) * value;
+      for (const [index, value] of column.entries())
+        sum[index] = at(sum, index) + (fitted.coefficients[term] ?? 0) * value;
     }
     return sum;
   };

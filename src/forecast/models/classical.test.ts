@@ -32,7 +32,9 @@ describe.each(names)('%s', (name) => {
     expect(answer.kind === 'issued' && answer.values.every((value) => value > 0)).toBe(true);
   });
 
-  test.each([300, 3600])('forecasts a wave by day from points %d s apart, closer than yesterday does', (stepSeconds) => {
+  test.each([
+    300, 3600,
+  ])('forecasts a wave by day from points %d s apart, closer than yesterday does', (stepSeconds) => {
     const perDay = day / stepSeconds;
     const series = demandSeries({ seed: 2, days: 17, stepSeconds, noise: 0.15, gaps: 0.01 });
     const cut = 16 * perDay;

@@ -87,7 +87,11 @@ function direct(given: DemandScale): Frame {
   };
 }
 
-function create({ form, parameters }: Pick<EtsFit, 'form' | 'parameters'>, states: EtsStates, frame: Frame): FittedModel {
+function create(
+  { form, parameters }: Pick<EtsFit, 'form' | 'parameters'>,
+  states: EtsStates,
+  frame: Frame,
+): FittedModel {
   return {
     kind: 'fitted',
     update: (value) => {
@@ -118,7 +122,10 @@ interface Chosen {
 }
 
 /** Level, and level with damped trend, of the remainder. */
-function chooseRemainder(parts: TakenApart, course: Course): (Chosen & { shape: number; states: EtsStates }) | undefined {
+function chooseRemainder(
+  parts: TakenApart,
+  course: Course,
+): (Chosen & { shape: number; states: EtsStates }) | undefined {
   let best: (Chosen & { shape: number; states: EtsStates }) | undefined;
   for (const shape of parts.shapes) {
     const values =

@@ -20,7 +20,7 @@ const binSeconds = 900;
 /** The regression forgets half in one of these. */
 const halfLives = [14, 5, 42];
 /** Coefficients are solved for this often. */
-const solveSeconds = 3 * 3600;
+const solveSeconds = 6 * 3600;
 const mostDayTerms = 12;
 /** Weekdays may differ in level and in the slowest waves of the day. */
 const mostWeekTerms = 10;
@@ -77,17 +77,15 @@ function fit(history: TimeSeries, context: FitContext): FittedModel | CannotFit 
   const bin: Bin = { index: Math.floor(startSeconds / width), sum: 0, count: 0 };
   const errors = scaled.map((value, index) => {
     const now = startSeconds + index * stepSeconds;
-    const error = index * stepSeconds < daySeconds ? 0 : value - dot(squares.coefficients(), design.row(now + stepSeconds / 2));
+    const error =
+      index * stepSeconds < daySeconds ? 0 : value - dot(squares.coefficients(), design.row(now + stepSeconds / 2));
     collect(bin, { squares, design, width }, { now, value });
     return error;
   });
   const rule = chooseResidualRule(errors, { ...courseOf(history, context.horizonSteps), stepSeconds });
   const level = createResidualLevel(rule);
   for (const error of errors) level.update(error);
-  return create(
-    { terms, scale, squares, bin, level },
-    { now: endSeconds(history), stepSeconds, context },
-  );
+  return create({ terms, scale, squares, bin, level }, { now: endSeconds(history), stepSeconds, context });
 }
 
 interface Bins {
@@ -164,7 +162,10 @@ interface Place {
   readonly context: FitContext;
 }
 
-function create({ terms, scale, squares, bin, level }: Parts, { now: start, stepSeconds, context }: Place): FittedModel {
+function create(
+  { terms, scale, squares, bin, level }: Parts,
+  { now: start, stepSeconds, context }: Place,
+): FittedModel {
   const design = createDesign(terms, context);
   const width = Math.max(binSeconds, stepSeconds);
   let now = start;
@@ -246,7 +247,12 @@ function createDesign(terms: Terms, { timeZone, holidays, regressors = [] }: Fit
   const calendar = localCalendar(timeZone);
   const used = terms.names.map((name) => regressors.find((regressor) => regressor.name === name));
   const crossed = Math.min(weekendTerms, terms.day);
-  const size = 1 + 2 * terms.day + 2 * (terms.week - Math.floor(terms.week / 7)) + (terms.weekend ? 1 + 2 * crossed : 0) + used.length;
+  const size =
+    1 +
+    2 * terms.day +
+    2 * (terms.week - Math.floor(terms.week / 7)) +
+    (terms.weekend ? 1 + 2 * crossed : 0) +
+    used.length;
   const row = new Float64Array(size);
   row[0] = 1;
   return {
@@ -267,7 +273,6 @@ function createDesign(terms: Terms, { timeZone, holidays, regressors = [] }: Fit
     },
   };
 }
-
 
 function valueAt(regressor: Regressor | undefined, epochSeconds: number): number {
   if (regressor === undefined) return 0;
