@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ModelName } from '../api/v1alpha1/demand-forecast.ts';
 import type { Model } from './model.ts';
+import { arimaPackage } from './models/arima-package.ts';
+import { arima } from './models/arima.ts';
 import { direct } from './models/direct.ts';
 import { drift } from './models/drift.ts';
 import { ensemble } from './models/ensemble.ts';
+import { ets } from './models/ets.ts';
 import { gradientBoosting } from './models/gradient-boosting.ts';
+import { harmonic } from './models/harmonic.ts';
+import { holtWinters } from './models/holt-winters.ts';
 import { levelCorrected } from './models/level-corrected.ts';
 import { linear } from './models/linear.ts';
 import { mlRandomForest } from './models/ml-random-forest.ts';
@@ -26,6 +31,11 @@ export const models: Readonly<Record<ModelName, Model>> = {
   'random-forest': randomForest,
   'gradient-boosting': gradientBoosting,
   'ml-random-forest': mlRandomForest,
+  harmonic,
+  ets,
+  'holt-winters': holtWinters,
+  arima,
+  'arima-package': arimaPackage,
   direct,
   ensemble,
 };

@@ -3,9 +3,10 @@ import { Type } from '@sinclair/typebox';
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { Condition } from '../conditions.ts';
 import { demandForecasts } from '../labels.ts';
+import { signalStatus, signals } from './forecast-signals.ts';
+import { modelNames } from './model-names.ts';
 import { conditionSchema } from './object.ts';
 import type { ObjectMetadata } from './object.ts';
-import { signalStatus, signals } from './forecast-signals.ts';
 import {
   cel,
   durationBetween,
@@ -19,20 +20,6 @@ import {
 } from './schema.ts';
 
 /** Models that `spec.models` may name. */
-const modelNames = [
-  'naive',
-  'drift',
-  'seasonal-naive',
-  'seasonal-profile',
-  'level-corrected',
-  'prophet',
-  'linear',
-  'random-forest',
-  'gradient-boosting',
-  'ml-random-forest',
-  'direct',
-  'ensemble',
-] as const;
 export type ModelName = (typeof modelNames)[number];
 
 const scaleTargetRef = Type.Object(

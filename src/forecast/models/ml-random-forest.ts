@@ -54,7 +54,7 @@ function learn(rows: BlockedRows): Learnt | CannotFit {
  * The trees of the package's forest, as it writes it.
  * @throws RangeError for a number that is not finite
  */
-export function readForest(forest: unknown): TreeNode[][] {
+function readForest(forest: unknown): TreeNode[][] {
   const { baseModel } = JSON.parse(JSON.stringify(forest)) as { baseModel: PackageForest };
   return baseModel.estimators.map(({ root }, tree) => {
     const nodes: TreeNode[] = [];
