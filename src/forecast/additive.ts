@@ -10,7 +10,7 @@ const noisePrior = 0.5;
 const leastVariance = 1e-12;
 
 /** Laplace priors are approached by normal ones, again and again. */
-const mostRounds = 60;
+const enoughRounds = 60;
 const converged = 1e-7;
 
 /** Coefficients below this are as good as zero: the normal prior that stands in for a Laplace prior gets no tighter. */
@@ -35,7 +35,7 @@ export type Solver = (matrix: Float64Array, vector: Float64Array) => Float64Arra
 export function fitPosterior(
   equations: NormalEquations,
   priors: readonly Prior[],
-  solver: Solver = solvePositive,
+  { solver = solvePositive, mostRounds = enoughRounds }: { solver?: Solver; mostRounds?: number } = {},
 ): { coefficients: Float64Array; variance: number } {
   mirror(equations);
   const { width, matrix, vector, weight, squares } = equations;

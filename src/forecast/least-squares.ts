@@ -119,6 +119,8 @@ export function solveNonNegative(
   nonNegative: readonly boolean[],
 ): Float64Array {
   const size = vector.length;
+  const free = solvePositive(matrix, vector);
+  if (nonNegative.every((bound, index) => !bound || at(free, index) >= 0)) return free;
   const passive = nonNegative.map((bound) => !bound);
   const least = tolerance * vector.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
   let solution = solveSubset(matrix, vector, passive);
