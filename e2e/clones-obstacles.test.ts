@@ -246,19 +246,19 @@ test.concurrent('what a budget does not let go is deleted when the time is up, a
   const scene = await setScene('blocked');
   const base = (await scene.base()).map(({ metadata }) => metadata.uid);
   await scene.apply(budget({ maxUnavailable: 0 }));
-  await scene.burst(2, { termination: { evictTimeoutSeconds: 20, maxPerMinute: 600 } });
+  await scene.burst(2, { termination: { evictTimeoutSeconds: 60, maxPerMinute: 600 } });
   await scene.ready(2);
   await scene.windows(0);
   const message = async () => (await scene.reason('PDBBlocked', 'BudgetExhausted', 30_000)).message;
   await expect
-    .poll(message, { timeout: 15_000 })
-    .toBe('a PodDisruptionBudget refuses that 2 clones end; they are deleted 20 s after the first refusal');
+    .poll(message, { timeout: 30_000 })
+    .toBe('a PodDisruptionBudget refuses that 2 clones end; they are deleted 60 s after the first refusal');
   const refused = await scene.clones();
   expect(refused.filter(stays).map(({ metadata }) => metadata.annotations?.['headstart.dev/exit-reason'])).toEqual([
     'Surplus',
     'Surplus',
   ]);
-  await scene.gone(60_000);
+  await scene.gone(120_000);
   await scene.reason('PDBBlocked', 'NotBlocked', 30_000);
 
   // Two budgets for one pod: an eviction is an error then, whatever they allow.
@@ -267,7 +267,7 @@ test.concurrent('what a budget does not let go is deleted when the time is up, a
   await scene.ready(1);
   await scene.windows(0);
   await scene.reason('PDBBlocked', 'SeveralBudgets', 30_000);
-  await scene.gone(60_000);
+  await scene.gone(120_000);
   await scene.reason('PDBBlocked', 'NotBlocked', 30_000);
   await scene.exits({ Surplus: 3 });
   expect((await scene.base()).map(({ metadata }) => metadata.uid)).toEqual(base);
