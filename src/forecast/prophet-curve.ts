@@ -3,8 +3,8 @@ import { at } from '../series/time-series.ts';
 import type { TimeSeries } from '../series/time-series.ts';
 import { fitPosterior } from './additive.ts';
 import type { Prior, Solver } from './additive.ts';
-import { addRow, createNormalEquations, solveNonNegative, solvePositive } from './least-squares.ts';
-import type { NormalEquations } from './least-squares.ts';
+import { addRow, createNormalEquations, solveNonNegative, solveSymmetric } from './normal-equations.ts';
+import type { NormalEquations } from './normal-equations.ts';
 import type { Terms } from './prophet-terms.ts';
 import { dot } from './ridge.ts';
 
@@ -98,7 +98,7 @@ function provedNegative(
   const one = new Float64Array(width);
   one[column] = 1;
   const error = Math.sqrt(
-    Math.max(0, variance * at(solvePositive(matrix, one), column) * (alikeSeconds / cellSeconds)),
+    Math.max(0, variance * at(solveSymmetric(matrix, one), column) * (alikeSeconds / cellSeconds)),
   );
   return at(coefficients, column) < -proof * error;
 }

@@ -69,7 +69,7 @@ export function residualSquares({ width, matrix, vector, squares }: NormalEquati
  * Solves A x = b for a symmetric, positive semidefinite A by Cholesky's decomposition of its lower triangle; columns
  * that depend on earlier ones get 0.
  */
-export function solvePositive(matrix: Float64Array, vector: Float64Array): Float64Array {
+export function solveSymmetric(matrix: Float64Array, vector: Float64Array): Float64Array {
   const size = vector.length;
   const lower = decompose(matrix, size);
   const solution = vector.slice();
@@ -119,7 +119,7 @@ export function solveNonNegative(
   nonNegative: readonly boolean[],
 ): Float64Array {
   const size = vector.length;
-  const free = solvePositive(matrix, vector);
+  const free = solveSymmetric(matrix, vector);
   if (nonNegative.every((bound, index) => !bound || at(free, index) >= 0)) return free;
   const passive = nonNegative.map((bound) => !bound);
   const least = tolerance * vector.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
@@ -188,7 +188,7 @@ function solveSubset(matrix: Float64Array, vector: Float64Array, passive: readon
       part[row * chosen.length + column] = at(matrix, source * vector.length + other);
     }
   }
-  const solved = solvePositive(
+  const solved = solveSymmetric(
     part,
     Float64Array.from(chosen, (index) => at(vector, index)),
   );
