@@ -28,7 +28,7 @@ Forecast:
   --step DURATION         between the rows of a forecast (default: as in the input; with --prometheus 1m)
   --quantiles LIST        of demand at each step, between 0 and 1 (default 0.5,0.8,0.95,0.99)
   --time-zone ZONE        IANA zone in which days and weeks are counted (default UTC)
-  --model NAME            ${modelNames.join(', ')}
+  --model NAME            ${wrapped(modelNames)}
                           (default: the one with the smallest loss on the past)
 
 Output:
@@ -78,6 +78,17 @@ const flags = {
   regressors: { type: 'string' },
   events: { type: 'string' },
 } as const;
+
+/** Names on lines that a terminal shows whole, below each other. */
+function wrapped(names: readonly string[]): string {
+  const lines = [''];
+  for (const name of names) {
+    const line = lines.at(-1) ?? '';
+    if (line.length + name.length > 80) lines.push(name);
+    else lines[lines.length - 1] = line === '' ? name : `${line}, ${name}`;
+  }
+  return lines.join(`,\n${' '.repeat(26)}`);
+}
 
 /** More origins than this are most likely a typing error in EVERY. */
 const mostOrigins = 100_000;

@@ -79,11 +79,70 @@ function normalised(shares: readonly number[]): number[] {
 function mixQuantiles(members: readonly Member[], { positions }: Contest): Float64Array {
   const cells = positions.length * judgedLevels.length;
   const mixed = new Float64Array(members[0]?.score.quantiles.length ?? 0);
-  for (const { score, weights } of members) {
-    for (let place = 0; place < mixed.length; place += 1) {
-      const weight = at(weights, place % cells);
-      if (weight > 0) mixed[place] = at(mixed, place) + weight * at(score.quantiles, place);
-    }
+  for (let place = 0; place < mixed.length; place += 1) {
+    const parts = members.map(({ score, weights }) => ({
+      value: at(score.quantiles, place),
+      weight: at(weights, place % cells),
+    }));
+    mixed[place] = mixParts(parts);
   }
   return mixed;
+}
+
+/** A forecast and what it weighs. */
+interface Part {
+  readonly value: number;
+  readonly weight: number;
+}
+
+/**
+ * The weighted median, linear between the middles of the weights: one model that has lost its way does not carry the
+ * others along. NaN when one is not known or nothing weighs.
+ */
+export function mixParts(parts: readonly Part[]): number {
+  const sorted = parts.filter(({ weight }) => weight > 0).sort((a, b) => a.value - b.value);
+  let half = 0;
+  for (const { value, weight } of sorted) half += Number.isNaN(value) ? Number.NaN : weight / 2;
+  let before = 0;
+  let last: { readonly value: number; readonly middle: number } | undefined;
+  for (const { value, weight } of sorted) {
+    const middle = before + weight / 2;
+    if (middle >= half) {
+      return last === undefined
+        ? value
+        : last.value + ((value - last.value) * (half - last.middle)) / (middle - last.middle);
+    }
+    last = { value, middle };
+    before += weight;
+  }
+  return Number.isNaN(half) ? Number.NaN : (last?.value ?? Number.NaN);
+}
+
+/** Weights between the noted positions, linear in the logarithm of the position, and between the judged levels. */
+export function weightsBetween(
+  weights: Float64Array,
+  positions: readonly number[],
+): (position: number, level: number) => number {
+  const depth = judgedLevels.length;
+  const logs = positions.map(logPosition);
+  return (position, level) => {
+    const along = placeIn(logs, logPosition(position));
+    const up = placeIn(judgedLevels, level);
+    const mix = (slot: number): number =>
+      (1 - up.share) * at(weights, slot * depth + up.lower) + up.share * at(weights, slot * depth + up.upper);
+    return (1 - along.share) * mix(along.lower) + along.share * mix(along.upper);
+  };
+}
+
+function logPosition(position: number): number {
+  return Math.log(position + 1);
+}
+
+/** Where a value lies among ascending ones: between which two, and how near to the upper one. */
+function placeIn(values: readonly number[], value: number): { lower: number; upper: number; share: number } {
+  const found = values.findIndex((candidate) => candidate >= value);
+  const upper = found === -1 ? values.length - 1 : found;
+  const lower = Math.max(0, upper - 1);
+  const [from = 0, to = 0] = [values[lower], values[upper]];
+  return { lower, upper, share: to > from ? Math.max(0, Math.min(1, (value - from) / (to - from))) : 1 };
 }

@@ -61,8 +61,8 @@ export interface TargetForecaster {
   takeFit(nowSeconds: number): DueFit | undefined;
   /** Fits when a fit is due that nobody took, which takes a fraction of a second; else takes milliseconds at most. */
   issue(nowSeconds: number): Issued | NotIssued;
-  /** Fits made since this process knows the target, by what made them due. */
-  refits(): Readonly<Partial<Record<FitReason, number>>>;
+  /** What made the fits due that were made since this was last asked. */
+  takeRefits(): readonly FitReason[];
   /** A copy of all that is known, for `restoreTargetForecaster`. */
   snapshot(): TargetState;
 }
@@ -88,7 +88,7 @@ export function createTargetForecaster(options: TargetOptions): TargetForecaster
     scoreboard: createScoreboard(),
     online: createOnline(options),
     late: 0,
-    refits: {},
+    refits: [],
     counted: { head: Number.NEGATIVE_INFINITY, present: 0 },
   });
 }
@@ -109,7 +109,7 @@ export function restoreTargetForecaster(kept: TargetState): TargetForecaster {
     ...(inUse === undefined ? {} : { inUse }),
     ...(shift === undefined ? {} : { shift }),
     late,
-    refits: {},
+    refits: [],
     counted: { head: Number.NEGATIVE_INFINITY, present: 0 },
   });
 }
@@ -130,7 +130,11 @@ function createEngine(state: State): TargetForecaster {
     history: () => describeHistory(state),
     takeFit: (nowSeconds) => takeFit(state, nowSeconds),
     issue: (nowSeconds) => issue(state, nowSeconds),
-    refits: () => state.refits,
+    takeRefits: () => {
+      const made = state.refits;
+      state.refits = [];
+      return made;
+    },
     snapshot: () => snapshot(state),
   };
 }

@@ -2,6 +2,7 @@
 import { localCalendar } from '../series/calendar.ts';
 import { at, endSeconds } from '../series/time-series.ts';
 import type { TimeSeries } from '../series/time-series.ts';
+import { mixParts, weightsBetween } from './combine.ts';
 import { contextOf, pathOf, targetsOf } from './contest.ts';
 import type { Target } from './contest.ts';
 import { createCalibration } from './intervals.ts';
@@ -10,7 +11,6 @@ import { entrantsOf, learn } from './learn.ts';
 import type { Candidate, Learnt, LearntMember, LearnSetup } from './learn.ts';
 import type { CannotFit, FitContext, FittedModel, Model, ModelState } from './model.ts';
 import { lastPresent } from './robust.ts';
-import { judgedLevels } from './select.ts';
 
 /** What to forecast, with which models. */
 export interface ForecasterSetup extends LearnSetup {
@@ -145,30 +145,8 @@ function playerOf(
 ): Player[] {
   const fitted = fits.get(name);
   if (fitted === undefined) return [];
-  const weightAt = weights === undefined ? () => 1 : weighing(weights, positions);
+  const weightAt = weights === undefined ? () => 1 : weightsBetween(weights, positions);
   return [{ fitted, calibration: createCalibration(calibration), weightAt }];
-}
-
-/** Weights between the noted positions and the judged levels, linear in the logarithm of the position. */
-function weighing(weights: Float64Array, positions: readonly number[]): Player['weightAt'] {
-  const depth = judgedLevels.length;
-  return (position, level) => {
-    let right = 0;
-    while (right < positions.length - 1 && (positions[right] ?? 0) < position) right += 1;
-    const left = Math.max(0, right - 1);
-    const [from = 0, to = 0] = [positions[left], positions[right]];
-    const along =
-      right === left ? 1 : Math.min(1, Math.log((position + 1) / (from + 1)) / Math.log((to + 1) / (from + 1)));
-    let upper = 0;
-    while (upper < depth - 1 && (judgedLevels[upper] ?? 1) < level) upper += 1;
-    const lower = Math.max(0, upper - 1);
-    const [low = 0, high = 1] = [judgedLevels[lower], judgedLevels[upper]];
-    const above = upper === lower ? 1 : Math.max(0, Math.min(1, (level - low) / (high - low)));
-    const mix = (slot: number): number => {
-      return (1 - above) * at(weights, slot * depth + lower) + above * at(weights, slot * depth + upper);
-    };
-    return (1 - along) * mix(left) + along * mix(right);
-  };
 }
 
 interface Moment {
@@ -195,17 +173,15 @@ function createOutlook({ players, reference, target, last, floor, secondOfDay }:
       const curves = players.map(({ calibration }) => calibration.curve(secondOfDay, levelAt));
       return Float64Array.from({ length: Math.max(0, lastPosition + 1 - first) }, (_, index) => {
         const position = first + index;
-        let sum = 0;
-        let total = 0;
-        for (const [number, { weightAt }] of players.entries()) {
-          const weight = players.length === 1 ? 1 : weightAt(position, levelAt(position));
-          if (weight === 0) continue;
+        const parts = players.map(({ weightAt }, number) => {
           const own = forecasts()[number];
           const value = curves[number]?.(at(own?.centres ?? none, position), position, own?.spreads?.[position]);
-          sum += weight * (value ?? Number.NaN);
-          total += weight;
-        }
-        return Math.max(floor, sum / total);
+          return {
+            value: value ?? Number.NaN,
+            weight: players.length === 1 ? 1 : weightAt(position, levelAt(position)),
+          };
+        });
+        return Math.max(floor, mixParts(parts));
       });
     },
     reference: (position, level) => {

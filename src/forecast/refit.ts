@@ -122,7 +122,7 @@ export function prepareFit(state: State, nowSeconds: number, reason: FitReason):
         keepOrRefuse(state, answer, at);
         return;
       }
-      state.refits[reason] = (state.refits[reason] ?? 0) + 1;
+      state.refits.push(reason);
       const selectedAt = learnt === undefined ? at : (state.fit?.selectedAt ?? at);
       accept(state, answer, { nowSeconds: at, windowMinutes, head, selectedAt });
     },

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ModelName } from '../api/v1alpha1/demand-forecast.ts';
 import type { Model } from './model.ts';
+import { arimaPackage } from './models/arima-package.ts';
+import { arima } from './models/arima.ts';
 import { direct } from './models/direct.ts';
 import { drift } from './models/drift.ts';
 import { ensemble } from './models/ensemble.ts';
+import { ets } from './models/ets.ts';
 import { gradientBoosting } from './models/gradient-boosting.ts';
+import { harmonic } from './models/harmonic.ts';
+import { holtWinters } from './models/holt-winters.ts';
 import { levelCorrected } from './models/level-corrected.ts';
 import { linear } from './models/linear.ts';
 import { mlRandomForest } from './models/ml-random-forest.ts';
@@ -21,6 +26,11 @@ export const models: Readonly<Record<ModelName, Model>> = {
   'seasonal-naive': seasonalNaive,
   'seasonal-profile': seasonalProfile,
   'level-corrected': levelCorrected,
+  harmonic,
+  ets,
+  'holt-winters': holtWinters,
+  arima,
+  'arima-package': arimaPackage,
   prophet,
   linear,
   'random-forest': randomForest,

@@ -53,10 +53,8 @@ describe('scoreTracks', () => {
     const rows = noise.map((value, index) => [100 + (index % 24 === 9 ? 50 : 0) + value]);
     const contest = contestOf({ positions: [0], actual: rows }, [track(naive, off(0))]);
     const basis = { judgedSlots: [0], mean: 100 };
-    const [score] = scoreTracks(contest, basis);
-    expect(refineRule(contest, score ?? expect.fail('no score'), basis).timeOfDaySeconds).toBeLessThan(
-      Number.POSITIVE_INFINITY,
-    );
+    const [rule] = scoreTracks(contest, basis).map((score) => refineRule(contest, score, basis));
+    expect(rule?.timeOfDaySeconds).toBeLessThan(Number.POSITIVE_INFINITY);
   });
 
   test('a model without a forecast that came due comes last', () => {

@@ -73,8 +73,8 @@ export interface State {
   shift?: LevelShift;
   /** When a shift was last looked for. */
   shiftSoughtAt?: number;
-  /** Fits that were made, by what made them due. */
-  readonly refits: Partial<Record<FitReason, number>>;
+  /** What made the fits due that nobody has counted yet. */
+  refits: FitReason[];
   /** Minutes filled behind the models' backs since the last fit. */
   late: number;
   /** Minutes with a value before `head`. */
@@ -82,8 +82,7 @@ export interface State {
 }
 
 /** What makes a fit due. */
-export const fitReasons = ['first', 'look-ahead', 'level-shift', 'late-samples', 'scheduled', 'reselection'] as const;
-export type FitReason = (typeof fitReasons)[number];
+export type FitReason = 'first' | 'look-ahead' | 'level-shift' | 'late-samples' | 'scheduled' | 'reselection';
 
 export interface Fit {
   readonly forecaster: Forecaster;

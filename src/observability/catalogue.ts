@@ -102,6 +102,13 @@ export const catalogue = {
     role: 'clones',
     buckets: callSeconds,
   },
+  refits: {
+    name: 'headstart_forecast_refits_total',
+    type: 'counter',
+    help: 'Fits of the models of a DemandForecast, by what made them due. `scheduled` fits the models in use, the others choose anew.',
+    labels: { reason: '`first`, `look-ahead`, `level-shift`, `late-samples`, `scheduled`, `reselection`' },
+    role: 'leader',
+  },
   clonesCreated: {
     name: 'headstart_clones_created_total',
     type: 'counter',

@@ -121,9 +121,16 @@ const moves: Record<MetricKey, readonly [move: (metrics: Metrics) => void, says:
     (metrics) => metrics.reconciled({ controller: 'forecast', outcome: 'Success', seconds: 0.1 }),
     'headstart_reconcile_duration_seconds_count{controller="forecast",outcome="Success"} 1',
   ],
-  lookDelay: [(metrics) => metrics.decided({ conditions: [], delaySeconds: 3 }), 'headstart_look_delay_seconds_sum 3'],
+  lookDelay: [
+    (metrics) => metrics.decided({ conditions: [], delaySeconds: 3, refits: [] }),
+    'headstart_look_delay_seconds_sum 3',
+  ],
+  refits: [
+    (metrics) => metrics.decided({ conditions: [], delaySeconds: undefined, refits: ['level-shift'] }),
+    'headstart_forecast_refits_total{reason="level-shift"} 1',
+  ],
   decisions: [
-    (metrics) => metrics.decided({ conditions: status.conditions ?? [], delaySeconds: undefined }),
+    (metrics) => metrics.decided({ conditions: status.conditions ?? [], delaySeconds: undefined, refits: [] }),
     'headstart_decisions_total{condition="Publishing",reason="Forecast"} 1',
   ],
   info: [() => undefined, `headstart_demandforecast_info${withLabels('mode="Auto",model="seasonal-profile"')} 1`],

@@ -44,6 +44,7 @@ export interface Metrics {
   decided(look: {
     readonly conditions: readonly { readonly type: string; readonly reason: string }[];
     readonly delaySeconds: number | undefined;
+    readonly refits: readonly string[];
   }): void;
   /** Whether this replica holds a Lease. */
   leading(lease: string, isLeader: boolean): void;
@@ -64,6 +65,7 @@ export function createMetrics(version: string): Metrics {
   const lookDelay = histogram(registry, catalogue.lookDelay);
   const answers = counter(registry, catalogue.answers);
   const decisions = counter(registry, catalogue.decisions);
+  const refit = counter(registry, catalogue.refits);
   const created = counter(registry, catalogue.clonesCreated);
   const ended = counter(registry, catalogue.clonesEnded);
   const refused = counter(registry, catalogue.clonesRefused);
@@ -101,7 +103,8 @@ export function createMetrics(version: string): Metrics {
     clonesRequest: ({ route, code, seconds }) => clones.observe({ route, code }, seconds),
     certificateExpires: (server, atSeconds) => certificate.set({ server }, atSeconds),
     reconciled: ({ controller, outcome, seconds }) => reconcile.observe({ controller, outcome }, seconds),
-    decided: ({ conditions, delaySeconds }) => {
+    decided: ({ conditions, delaySeconds, refits }) => {
+      for (const reason of refits) refit.inc({ reason });
       for (const { type, reason } of conditions) decisions.inc({ condition: type, reason });
       if (delaySeconds !== undefined) lookDelay.observe(delaySeconds);
     },

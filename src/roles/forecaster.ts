@@ -43,8 +43,8 @@ function createController(shared: Shared) {
     recorder: createRecorder(shared, 'headstart.dev/forecaster'),
     intervalSeconds: config.syncPeriodSeconds,
     onProblem: ({ error, ...forecast }) => warn(logger.child(forecast), 'reading for a forecast', error),
-    onDecision: ({ namespace, name, conditions, changes, delaySeconds }) => {
-      metrics.decided({ conditions, delaySeconds });
+    onDecision: ({ namespace, name, conditions, changes, delaySeconds, refits }) => {
+      metrics.decided({ conditions, delaySeconds, refits });
       for (const { type, status, reason, message, isWarning } of changes) {
         logger[isWarning ? 'warn' : 'info']({ namespace, name, type, status, reason }, message);
       }

@@ -8,6 +8,7 @@ import type { PerPodVerdict, ReplicaRecord } from '../../capacity/per-pod.ts';
 import { createTargetForecaster } from '../../forecast/engine.ts';
 import type { TargetForecaster } from '../../forecast/engine.ts';
 import type { HistoryState } from '../../forecast/target.ts';
+import type { FitReason } from '../../forecast/target.ts';
 import { objectKey } from '../../kube/store.ts';
 import { isTimeZone } from '../../series/calendar.ts';
 import { targetKey } from './decide.ts';
@@ -33,6 +34,8 @@ export interface Learnt {
   lead(forecast: DemandForecast): Lead;
   outlook(forecast: DemandForecast, now: number): Outlook;
   history(now: number): HistoryState | undefined;
+  /** What made the fits of models due that were made since this was last asked. */
+  takeRefits(): readonly FitReason[];
   /** Status has been written for this forecast. */
   wrote(forecast: DemandForecast): void;
   /** Whether demand has moved as an average per pod does. */
@@ -119,6 +122,7 @@ function createLearnt(): Learnt {
       return outlook(forecast, { engine, leadSeconds: plannedSeconds, now });
     },
     history: (now) => engine?.forecaster.history(now),
+    takeRefits: () => engine?.forecaster.takeRefits() ?? [],
     wrote: (forecast) => {
       writtenDemand = demandKey(forecast);
     },

@@ -18,6 +18,7 @@ import { decide, targetKey } from './decide.ts';
 import type { Decision } from './decide.ts';
 import { gather } from './gather.ts';
 import type { Gathered, GatherContext } from './gather.ts';
+import type { FitReason } from '../../forecast/target.ts';
 import { createRegistry } from './learnt.ts';
 import type { Learnt, Registry } from './learnt.ts';
 import { createUsageRegistry } from './resource-source.ts';
@@ -47,6 +48,8 @@ interface DecisionObservation {
   readonly changes: readonly (Condition & { readonly isWarning: boolean })[];
   /** How much later than planned it was; undefined when it was not planned, but came of a change. */
   readonly delaySeconds: number | undefined;
+  /** What made the fits of models due that were made since the last look. */
+  readonly refits: readonly FitReason[];
 }
 
 const { kind, plural } = demandForecastCrd;
@@ -137,7 +140,7 @@ async function reconcile(context: ReconcileContext, key: string, signal: AbortSi
   if (!isWritten) return undefined;
   learnt.wrote(forecast);
   for (const event of decision.events) context.recorder.record(regarding(forecast, event));
-  context.onDecision?.(describe(forecast, decision, delaySeconds));
+  context.onDecision?.(describe(forecast, decision, { delaySeconds, refits: learnt.takeRefits() }));
   const nowMs = context.clock.nowMs();
   const requeueAfterMs = untilNextLookMs(nowMs, context.intervalSeconds, forecast.metadata.uid);
   context.planned.set(key, nowMs + requeueAfterMs);
@@ -155,7 +158,7 @@ function takeDelay({ planned, clock }: ReconcileContext, key: string): number | 
 function describe(
   { metadata, status }: DemandForecast,
   decision: Decision,
-  delaySeconds: number | undefined,
+  seen: Pick<DecisionObservation, 'delaySeconds' | 'refits'>,
 ): DecisionObservation {
   const { namespace, name } = metadata;
   const conditions = decision.status.conditions ?? [];
@@ -164,7 +167,7 @@ function describe(
     ...condition,
     isWarning: warnings.has(condition.type),
   }));
-  return { namespace, name, conditions, changes, delaySeconds };
+  return { namespace, name, conditions, changes, ...seen };
 }
 
 async function look(

@@ -3,8 +3,9 @@ import { at } from '../../series/time-series.ts';
 import type { TimeSeries } from '../../series/time-series.ts';
 import { observedMaximum } from '../contest.ts';
 import { createLookback, featureWidth, restoreLookback } from '../lookback.ts';
-import type { Lookback, LookbackState } from '../lookback.ts';
+import type { Lookback } from '../lookback.ts';
 import type { CannotFit, FitContext, FittedModel, Model, ModelState, TargetForecast } from '../model.ts';
+import type { LookbackState } from '../past.ts';
 import { refuseShort } from '../refusals.ts';
 import { lastPresent } from '../robust.ts';
 import { dot, fitHuber, fitRidge, residualsOf } from '../ridge.ts';
@@ -141,18 +142,35 @@ function train(history: TimeSeries, lookback: Lookback, { lasts, windowSteps, wa
     return { first, last, every, each, rows: emptyRows(each * Math.ceil(span / every)) };
   });
   for (let index = 0; index < length; index += 1) {
-    for (const { first, last, every, each, rows } of index >= start && lookback.isReady() ? plans : []) {
-      if ((index - start) % every !== 0) continue;
-      for (let turn = 0; turn < each; turn += 1) {
-        const position = first + (scatter(each * index + turn) % (last - first + 1));
-        const outcome = observedMaximum(values, index - 1 + position, windowSteps);
-        if (Number.isNaN(outcome)) continue;
-        collect(rows, lookback, { position, outcome, ageSeconds: (length - index) * stepSeconds });
-      }
-    }
+    const due = index < start || !lookback.isReady() ? [] : plans.filter(({ every }) => (index - start) % every === 0);
+    for (const plan of due) addRows(plan, lookback, { history, index, windowSteps });
     lookback.push(at(values, index));
   }
   return plans.flatMap(({ last, rows }) => (rows.count < fewestRows ? [] : [fitGroup(last, rows)]));
+}
+
+/** Which rows a group takes, and those that it has. */
+interface Plan {
+  readonly first: number;
+  readonly last: number;
+  /** Rows at one origin. */
+  readonly each: number;
+  readonly rows: Collected;
+}
+
+/** The rows of a group at the origin before step `index`. */
+function addRows(
+  { first, last, each, rows }: Plan,
+  lookback: Lookback,
+  { history, index, windowSteps }: { history: TimeSeries; index: number; windowSteps: number },
+): void {
+  const { values, stepSeconds } = history;
+  for (let turn = 0; turn < each; turn += 1) {
+    const position = first + (scatter(each * index + turn) % (last - first + 1));
+    const outcome = observedMaximum(values, index - 1 + position, windowSteps);
+    if (Number.isNaN(outcome)) continue;
+    collect(rows, lookback, { position, outcome, ageSeconds: (values.length - index) * stepSeconds });
+  }
 }
 
 /** A number without any rhythm, which could fall in with that of the day. */
