@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { at } from '../series/time-series.ts';
-import { mirror, residualSquares, solvePositive } from './least-squares.ts';
-import type { NormalEquations } from './least-squares.ts';
+import { mirror, residualSquares, solveSymmetric } from './normal-equations.ts';
+import type { NormalEquations } from './normal-equations.ts';
 
 /** Standard deviation of the noise a priori, in units of the scaled demand, as Prophet has it. */
 const noisePrior = 0.5;
@@ -10,7 +10,7 @@ const noisePrior = 0.5;
 const leastVariance = 1e-12;
 
 /** Laplace priors are approached by normal ones, again and again. */
-const mostRounds = 60;
+const enoughRounds = 60;
 const converged = 1e-7;
 
 /** Coefficients below this are as good as zero: the normal prior that stands in for a Laplace prior gets no tighter. */
@@ -24,7 +24,7 @@ export interface Prior {
   readonly nonNegative?: boolean;
 }
 
-/** A solver of least squares, such as `solvePositive`. */
+/** A solver of least squares, such as `solveSymmetric`. */
 export type Solver = (matrix: Float64Array, vector: Float64Array) => Float64Array;
 
 /**
@@ -35,7 +35,7 @@ export type Solver = (matrix: Float64Array, vector: Float64Array) => Float64Arra
 export function fitPosterior(
   equations: NormalEquations,
   priors: readonly Prior[],
-  solver: Solver = solvePositive,
+  { solver = solveSymmetric, mostRounds = enoughRounds }: { solver?: Solver; mostRounds?: number } = {},
 ): { coefficients: Float64Array; variance: number } {
   mirror(equations);
   const { width, matrix, vector, weight, squares } = equations;

@@ -7,9 +7,9 @@ import {
   mirror,
   residualSquares,
   solveNonNegative,
-  solvePositive,
-} from './least-squares.ts';
-import type { NormalEquations } from './least-squares.ts';
+  solveSymmetric,
+} from './normal-equations.ts';
+import type { NormalEquations } from './normal-equations.ts';
 import type { FitContext, Regressor } from './model.ts';
 
 /** Effects are measured on means over this long. */
@@ -68,7 +68,7 @@ export function estimateEffects(history: TimeSeries, known: Float64Array, contex
     equations.matrix[place] = at(equations.matrix, place) * (1 + (column === 0 ? 0 : ridge));
   }
   const errors = standardErrors(equations, rows);
-  const free = solvePositive(equations.matrix, equations.vector);
+  const free = solveSymmetric(equations.matrix, equations.vector);
   const proved = (index: number): boolean => {
     const ratio = at(free, index) / at(errors, index);
     return ratio > positiveProof || ratio < -negativeProof;
@@ -110,7 +110,7 @@ function cellsOf(history: TimeSeries, known: Float64Array, regressors: readonly 
 /** Of the coefficients, wider by what neighbouring errors have in common. */
 function standardErrors(equations: NormalEquations, cells: readonly Cell[]): Float64Array {
   const { width, matrix, vector } = equations;
-  const solution = solvePositive(matrix, vector);
+  const solution = solveSymmetric(matrix, vector);
   const errors = cells.map(({ features, target }) => {
     return features.reduce((rest, feature, column) => rest - feature * at(solution, column), target);
   });
@@ -122,6 +122,6 @@ function standardErrors(equations: NormalEquations, cells: readonly Cell[]): Flo
   return Float64Array.from({ length: width }, (_, column) => {
     const unit = new Float64Array(width);
     unit[column] = 1;
-    return Math.sqrt(variance * Math.max(0, at(solvePositive(matrix, unit), column)));
+    return Math.sqrt(variance * Math.max(0, at(solveSymmetric(matrix, unit), column)));
   });
 }

@@ -3,6 +3,7 @@ import { at } from '../series/time-series.ts';
 import { fixed, lags } from './path.ts';
 import type { Followed } from './path.ts';
 import { dot, fitHuber } from './ridge.ts';
+import { slowLevels } from './situation.ts';
 import type { Situation } from './situation.ts';
 
 /** Penalty of the ridge, and rounds in which outliers count less. */
@@ -20,6 +21,9 @@ const shareChoices = [
   { share: 0.3, handicap: 1.03 },
   { share: 0, handicap: 1.05 },
 ];
+
+/** A level of days would not follow a shift within hours: it must earn that, too. */
+const slowHandicap = 1.05;
 
 /** How much of what the regression says beyond that is believed; more must have been better on the latest rows. */
 const beliefs = [
@@ -108,7 +112,8 @@ export function chooseFollowed(list: RowList, levels: number): Followed {
   let smallest = Number.POSITIVE_INFINITY;
   for (const { share, handicap } of shareChoices) {
     for (let level = 0; level < 2 * levels; level += 1) {
-      const error = handicap * errorOf(list, [{ column: fixed + level, factor: share }]);
+      const slow = level % levels >= levels - slowLevels ? slowHandicap : 1;
+      const error = Math.max(handicap, slow) * errorOf(list, [{ column: fixed + level, factor: share }]);
       if (!(error < smallest)) continue;
       smallest = error;
       best = { level, share };

@@ -8,7 +8,7 @@ import { at } from '../series/time-series.ts';
 import { demandSeries } from '../testing/demand.ts';
 import { fitPosterior } from './additive.ts';
 import type { Prior } from './additive.ts';
-import { addRow, createNormalEquations } from './least-squares.ts';
+import { addRow, createNormalEquations } from './normal-equations.ts';
 import { curveOf, fitCurve, trendAt } from './prophet-curve.ts';
 import { createTerms } from './prophet-terms.ts';
 

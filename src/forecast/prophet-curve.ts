@@ -2,9 +2,9 @@
 import { at } from '../series/time-series.ts';
 import type { TimeSeries } from '../series/time-series.ts';
 import { fitPosterior } from './additive.ts';
-import type { Prior } from './additive.ts';
-import { addRow, createNormalEquations, solveNonNegative, solvePositive } from './least-squares.ts';
-import type { NormalEquations } from './least-squares.ts';
+import type { Prior, Solver } from './additive.ts';
+import { addRow, createNormalEquations, solveNonNegative, solveSymmetric } from './normal-equations.ts';
+import type { NormalEquations } from './normal-equations.ts';
 import type { Terms } from './prophet-terms.ts';
 import { dot } from './ridge.ts';
 
@@ -24,6 +24,9 @@ const cellSeconds = 900;
 /** Cells further from the curve than so many standard deviations count less: rounds of Huber's weights. */
 const huberLimit = 1.345;
 const huberRounds = 2;
+
+/** Rounds of the solver that are enough for weights. */
+const roughRounds = 10;
 const medianToStandard = 1.4826;
 
 /** In units of the largest demand, and how many of the last terms are regressors. */
@@ -46,8 +49,10 @@ export function unitOf(values: Float64Array): number {
 /** The most probable coefficients, in units of the largest demand, when cells far from the curve count less. */
 export function fitCurve(history: TimeSeries, terms: Terms, setup: CurveSetup): Float64Array {
   const cells = cellsOf(history, terms, setup.unit);
-  let coefficients = fitCells(cells, setup.regressors);
-  for (let round = 0; round < (setup.rounds ?? huberRounds); round += 1) {
+  const last = setup.rounds ?? huberRounds;
+  const effort = (round: number): { mostRounds?: number } => (round < last ? { mostRounds: roughRounds } : {});
+  let coefficients = fitCells(cells, setup.regressors, effort(0));
+  for (let round = 1; round <= last; round += 1) {
     const { width, rows, targets, counts } = cells;
     const errors = targets.map((target, cell) => Math.abs(target - dot(coefficients, rows, cell * width)));
     const typical = errors.toSorted()[Math.floor(errors.length / 2)] ?? 0;
@@ -59,25 +64,26 @@ export function fitCurve(history: TimeSeries, terms: Terms, setup: CurveSetup): 
         weights: counts.map((count, cell) => count * Math.min(1, limit / Math.max(limit, at(errors, cell)))),
       },
       setup.regressors,
+      effort(round),
     );
   }
   return coefficients;
 }
 
-function fitCells(cells: CurveCells, regressors: number): Float64Array {
+function fitCells(cells: CurveCells, regressors: number, effort: { mostRounds?: number }): Float64Array {
   const { width } = cells;
   const equations = equationsOf(cells);
   const priors = Array.from({ length: width }, (_, column): Prior => {
     if (column < 2) return trendPrior;
     return column < trendWidth ? changePrior : termPrior;
   });
-  if (regressors === 0) return fitPosterior(equations, priors).coefficients;
-  const free = fitPosterior(equations, priors);
+  if (regressors === 0) return fitPosterior(equations, priors, effort).coefficients;
+  const free = fitPosterior(equations, priors, effort);
   const nonNegative = priors.map(
     (_, column) => column >= width - regressors && !provedNegative(free, column, equations),
   );
-  return fitPosterior(equations, priors, (matrix, vector) => solveNonNegative(matrix, vector, nonNegative))
-    .coefficients;
+  const solver: Solver = (matrix, vector) => solveNonNegative(matrix, vector, nonNegative);
+  return fitPosterior(equations, priors, { ...effort, solver }).coefficients;
 }
 
 /** An effect is taken to be negative when it is four standard errors below zero, errors being alike for two hours. */
@@ -92,7 +98,7 @@ function provedNegative(
   const one = new Float64Array(width);
   one[column] = 1;
   const error = Math.sqrt(
-    Math.max(0, variance * at(solvePositive(matrix, one), column) * (alikeSeconds / cellSeconds)),
+    Math.max(0, variance * at(solveSymmetric(matrix, one), column) * (alikeSeconds / cellSeconds)),
   );
   return at(coefficients, column) < -proof * error;
 }

@@ -5,8 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { at } from '../series/time-series.ts';
 import { fitPosterior } from './additive.ts';
 import { boost } from './boosting.ts';
-import { addRow, createNormalEquations, mirror, solveNonNegative, solvePositive } from './least-squares.ts';
-import type { NormalEquations } from './least-squares.ts';
+import { addRow, createNormalEquations, mirror, solveNonNegative, solveSymmetric } from './normal-equations.ts';
+import type { NormalEquations } from './normal-equations.ts';
 import { dot, fitRidge } from './ridge.ts';
 import { bin, growTree, packTrees, sumOfTrees } from './trees.ts';
 import type { TreeNode, TreeRows } from './trees.ts';
@@ -74,7 +74,7 @@ describe('least squares', () => {
     for (let column = 1; column < width; column += 1) {
       matrix[column * (width + 1)] = at(matrix, column * (width + 1)) + ridge.alpha;
     }
-    expect(distance(solvePositive(matrix, vector), ridge.coefficients)).toBeLessThanOrEqual(1e-6);
+    expect(distance(solveSymmetric(matrix, vector), ridge.coefficients)).toBeLessThanOrEqual(1e-6);
   });
 
   test('ridge regression on features in units of their deviation is that of scikit-learn', () => {
@@ -111,7 +111,7 @@ describe('least squares', () => {
   test('a column that is the sum of others does no harm', () => {
     const x = golden.ridge.x.map(([one = 0, two = 0]) => [one, two, one + two]);
     const { matrix, vector } = equationsOf(x, golden.ridge.y);
-    const solution = solvePositive(matrix, vector);
+    const solution = solveSymmetric(matrix, vector);
     expect(solution.every(Number.isFinite)).toBe(true);
     const two = equationsOf(
       x.map((row) => row.slice(0, 2)),
@@ -121,7 +121,7 @@ describe('least squares', () => {
       distance(
         x.map((row) => row.reduce((sum, value, column) => sum + value * at(solution, column), 0)),
         x.map(([one = 0, other = 0]) => {
-          const [first = 0, second = 0] = solvePositive(two.matrix, two.vector);
+          const [first = 0, second = 0] = solveSymmetric(two.matrix, two.vector);
           return one * first + other * second;
         }),
       ),

@@ -15,6 +15,9 @@ const daySeconds = 86_400;
 /** Observations count half as much when they are this much older; one level for each of these times. */
 const levelSeconds = [300, 900, 3600, 3 * 3600, daySeconds, 7 * daySeconds];
 
+/** So many of them, the last ones, look back for days. */
+export const slowLevels = 2;
+
 /** Demand over the profile is not taken to be outside of these. */
 const ratioLimits = { least: -0.9, most: 4 };
 

@@ -28,9 +28,10 @@ const share = 0.5;
  * learn in a fraction of a second. The package grows the trees, from a seed; they are kept and read in our own form. It
  * refuses where the package throws or gives a number that is not finite. Needs a day.
  */
-export const mlRandomForest = createRatioModel({ name: 'ml-random-forest', mostRows, learn });
+export const mlRandomForest = createRatioModel({ name: 'ml-random-forest', mostRows, learn: learnWithPackage });
 
-function learn(rows: BlockedRows): Learnt | CannotFit {
+/** Trees that the package has grown, or why it could not. */
+export function learnWithPackage(rows: BlockedRows): Learnt | CannotFit {
   const count = rows.targets.length;
   // With fewer rows the package has nothing to split.
   if (count < 2 * options.treeOptions.minNumSamples) return { grove: packTrees([]), factor: 0 };
@@ -54,7 +55,7 @@ function learn(rows: BlockedRows): Learnt | CannotFit {
  * The trees of the package's forest, as it writes it.
  * @throws RangeError for a number that is not finite
  */
-function readForest(forest: unknown): TreeNode[][] {
+export function readForest(forest: unknown): TreeNode[][] {
   const { baseModel } = JSON.parse(JSON.stringify(forest)) as { baseModel: PackageForest };
   return baseModel.estimators.map(({ root }, tree) => {
     const nodes: TreeNode[] = [];

@@ -10,9 +10,17 @@ import { meanPresent } from '../robust.ts';
 
 const context: FitContext = { timeZone: 'Europe/Berlin', horizonSteps: 8 };
 const day = 86_400;
-const guarded: ReadonlySet<string> = new Set(['arima-package']);
+const guarded: ReadonlySet<string> = new Set(['arima-package', 'ml-random-forest']);
 /** Models that search for their parameters take longer; fewer runs say as much. */
-const searching: ReadonlySet<string> = new Set(['harmonic', 'ets', 'arima', 'arima-package']);
+const searching: ReadonlySet<string> = new Set([
+  'harmonic',
+  'ets',
+  'arima',
+  'arima-package',
+  'random-forest',
+  'gradient-boosting',
+  'ml-random-forest',
+]);
 const runsOf = (model: Model, runs: number): number => (searching.has(model.name) ? Math.ceil(runs / 4) : runs);
 
 function fitted(model: Model, history: TimeSeries, at: FitContext = context): FittedModel {
