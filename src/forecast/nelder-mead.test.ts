@@ -29,6 +29,11 @@ describe('the simplex search', () => {
     );
   });
 
+  test('does not take two corners of the same value, with the minimum between them, for the end', () => {
+    const bowl = ([x = 0]: Float64Array): number => (x - 1.25) ** 2;
+    expect(minimise(bowl, new Float64Array([1]), limits).point[0]).toBeCloseTo(1.25, 6);
+  });
+
   test('keeps away from where the objective is no number', () => {
     const half = ([x = 0]: Float64Array): number => (x < 0 ? Number.NaN : (x - 1) ** 2);
     expect(minimise(half, new Float64Array([0.2]), limits).point[0]).toBeCloseTo(1, 5);

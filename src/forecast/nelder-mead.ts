@@ -13,7 +13,7 @@ export interface SearchLimits {
   /** Length of the first simplex along every axis. */
   readonly size: number;
   readonly mostEvaluations: number;
-  /** The search ends when the corners' values are this close together, relative to their size. */
+  /** The search ends when the corners' values are this close together, relative to their size, and the corners too. */
   readonly tolerance: number;
 }
 
@@ -39,12 +39,15 @@ export function minimise(
     corners.push(corner(point));
   }
   corners.sort(byValue);
-  while (start.length > 0 && evaluations < limits.mostEvaluations && !isSmall(corners, limits.tolerance)) {
+  while (start.length > 0 && evaluations < limits.mostEvaluations && !isSmall(corners, limits)) {
     step(corners, corner);
   }
   const [best] = corners;
   return { point: best?.point ?? start, value: best?.value ?? Number.NaN, evaluations };
 }
+
+/** The share of its first size that a simplex must be down to. */
+const shrunk = 0.001;
 
 interface Corner {
   readonly point: Float64Array;
@@ -56,10 +59,15 @@ function byValue(a: Corner, b: Corner): number {
   return a.value < b.value ? -1 : 1;
 }
 
-function isSmall(corners: readonly Corner[], tolerance: number): boolean {
-  const best = corners[0]?.value ?? 0;
+/** Corners on both sides of a minimum can have the same value: what is small must have shrunk, too. */
+function isSmall(corners: readonly Corner[], { size, tolerance }: SearchLimits): boolean {
+  const [first] = corners;
+  const best = first?.value ?? 0;
   const worst = corners.at(-1)?.value ?? 0;
-  return worst - best <= tolerance * (Math.abs(best) + tolerance);
+  if (worst - best > tolerance * (Math.abs(best) + tolerance)) return false;
+  return corners.every(({ point }) =>
+    point.every((value, axis) => Math.abs(value - at(first?.point ?? point, axis)) <= shrunk * size),
+  );
 }
 
 /** Moves the worst corner through the middle of the others, or draws all towards the best. */
