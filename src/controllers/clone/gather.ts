@@ -25,13 +25,18 @@ export interface GatherContext {
   readonly templates: ObjectStore<CloneTemplate>;
   readonly forecasts: ObjectStore<DemandForecast>;
   readonly hpas: ObjectStore<HorizontalPodAutoscaler & KubeObject>;
-  /** What finds pods by labels, by namespace, and until when it is believed. */
-  readonly finders: Map<string, { readonly finders: Finders; readonly untilMs: number }>;
+  /** What finds pods by labels, by namespace, and when reading it began. */
+  readonly finders: Map<string, { readonly finders: Finders; readonly readAtMs: number }>;
+  /** When each version of a pool was first looked at. */
+  readonly firstSeenMs: WeakMap<ClonePool, number>;
 }
 
 /** Services, NetworkPolicies and budgets change seldom, and a list of each costs more than a look. */
 const findersMs = 60_000;
-/** Clones keep the labels that they are made with, so that those who make some go by what is so now. */
+/**
+ * Clones keep the labels that they are made with: those who make some go by what is so now, and never by what was read
+ * before the pool became what it is. A Service that is applied together with a pool, or before it is scaled, finds them.
+ */
 const freshMs = 2_000;
 
 /**
@@ -46,6 +51,7 @@ export async function gather(
   const { namespace } = pool.metadata;
   const { targetRef, forecastRef, serving } = pool.spec;
   const { apiVersion, name } = targetRef;
+  if (!context.firstSeenMs.has(pool)) context.firstSeenMs.set(pool, context.clock.nowMs());
   const [target, finders] = await Promise.all([
     read<TargetDeployment>(context, { apiVersion, plural: 'deployments', namespace, name }, signal),
     serving === 'Hidden' ? noFinders : readFinders(context, namespace, signal),
@@ -62,11 +68,12 @@ export async function gather(
 }
 
 /** Forgets what finds pods by their labels if it is not fresh. True when it is to be read again. */
-export function forgetOldFinders({ clock, finders }: GatherContext, { metadata, spec }: ClonePool): boolean {
-  const known = finders.get(metadata.namespace);
-  const isFresh = known !== undefined && known.untilMs - findersMs + freshMs >= clock.nowMs();
-  if (isFresh || spec.serving === 'Hidden') return false;
-  return finders.delete(metadata.namespace);
+export function forgetOldFinders({ clock, finders, firstSeenMs }: GatherContext, pool: ClonePool): boolean {
+  const { namespace } = pool.metadata;
+  const known = finders.get(namespace);
+  const since = Math.max(clock.nowMs() - freshMs, firstSeenMs.get(pool) ?? Number.POSITIVE_INFINITY);
+  if ((known !== undefined && known.readAtMs >= since) || pool.spec.serving === 'Hidden') return false;
+  return finders.delete(namespace);
 }
 
 const noFinders: Finders = { services: [], networkPolicies: [], pdbs: [] };
@@ -116,7 +123,8 @@ async function readFinders(
   signal: AbortSignal,
 ): Promise<Finders | undefined> {
   const known = context.finders.get(namespace);
-  if (known !== undefined && known.untilMs > context.clock.nowMs()) return known.finders;
+  const readAtMs = context.clock.nowMs();
+  if (known !== undefined && known.readAtMs + findersMs > readAtMs) return known.finders;
   const list = async <T>(version: string, plural: string): Promise<readonly T[]> => {
     const path = resourcePath({ apiVersion: version, plural, namespace });
     return (await context.client.request<{ readonly items?: readonly T[] }>({ path, signal })).items ?? [];
@@ -132,7 +140,7 @@ async function readFinders(
       networkPolicies: policies.flatMap(podSelectors),
       pdbs: budgets.map(({ spec }) => spec?.selector),
     };
-    context.finders.set(namespace, { finders, untilMs: context.clock.nowMs() + findersMs });
+    context.finders.set(namespace, { finders, readAtMs });
     return finders;
   } catch (error) {
     if (signal.aborted || !(error instanceof HeadstartError)) throw error;

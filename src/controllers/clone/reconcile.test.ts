@@ -43,7 +43,8 @@ async function start(refusal?: readonly [ErrorCode, string], serving: ClonePool[
     made: [] as string[],
   };
   const pools = createStore<ClonePool & KubeObject>();
-  pools.set({ ...pool, spec: { ...pool.spec, serving } });
+  const change = (): void => void pools.set({ ...pool, spec: { ...pool.spec, serving } });
+  change();
   const answer = ({ method = 'GET', path, body }: KubeRequest): unknown => {
     if (path.endsWith('/deployments/web')) return deployment;
     if (path.endsWith('/services')) return { items: world.services };
@@ -82,7 +83,7 @@ async function start(refusal?: readonly [ErrorCode, string], serving: ClonePool[
     await clock.advance(15_000);
   };
   await clock.advance(1_000);
-  return { world, plan };
+  return { world, plan, change };
 }
 
 const notes = (events: readonly EventToRecord[], action: string): string[] =>
@@ -125,6 +126,14 @@ test('clones are made with the labels that a Service of a moment ago wants', asy
   const { world, plan } = await start(undefined, 'ServiceLabels');
   await plan(0);
   world.services = [{ spec: { selector: { app: 'web' } } }];
+  await plan(4);
+  expect(new Set(world.made)).toEqual(new Set(['web']));
+});
+
+test('and one that came with the change of the pool, however soon after a look', async () => {
+  const { world, plan, change } = await start(undefined, 'ServiceLabels');
+  world.services = [{ spec: { selector: { app: 'web' } } }];
+  change();
   await plan(4);
   expect(new Set(world.made)).toEqual(new Set(['web']));
 });

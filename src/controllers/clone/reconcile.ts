@@ -41,7 +41,7 @@ export interface CloneDecisionObservation {
 }
 
 /** What the controller works with. */
-export interface CloneControllerOptions extends Omit<GatherContext, 'finders'> {
+export interface CloneControllerOptions extends Omit<GatherContext, 'finders' | 'firstSeenMs'> {
   /** Epoch seconds of the apiserver's clock; undefined while they are not known: then nothing is decided. */
   readonly now: () => number | undefined;
   /** Uniform in [0, 1). */
@@ -102,6 +102,7 @@ export function createCloneController(options: CloneControllerOptions): CloneCon
   const context: Context = {
     ...options,
     finders: new Map(),
+    firstSeenMs: new WeakMap(),
     memories: createMemories(() => options.now() ?? clock.nowMs() / 1000),
     decideOptions: {
       planWindows: options.planWindows ?? planWindows,
