@@ -17,7 +17,7 @@ import {
 } from '../src/testing/clone-burst.ts';
 import { startControlPlane } from '../src/testing/control-plane.ts';
 import type { ControlPlane } from '../src/testing/control-plane.ts';
-import { seeded } from '../src/testing/demand.ts';
+import { createRandom } from '../src/forecast/random.ts';
 import { installHeadstart } from '../src/testing/installation.ts';
 import type { Installation, Replica } from '../src/testing/installation.ts';
 import { waitUntil } from '../src/testing/process.ts';
@@ -217,7 +217,7 @@ async function scale(pool: string, replicas: number): Promise<void> {
  * seventh one is not until another has taken over.
  */
 function createKiller(seed: number) {
-  const random = seeded(seed);
+  const random = createRandom(seed);
   /** How many clones of each pool were alive then. */
   const kills: string[] = [];
   return {

@@ -2,7 +2,7 @@
 import type { BatchForecast } from '../../src/forecast/batch.ts';
 import { at } from '../../src/series/time-series.ts';
 import type { TimeSeries } from '../../src/series/time-series.ts';
-import { seeded } from '../../src/testing/demand.ts';
+import { createRandom } from '../../src/forecast/random.ts';
 import { levels, runEntrants } from './headstart.ts';
 import { addQuantiles, quantileTallies, skillReference } from './quantile-tallies.ts';
 import { resultOf } from './protocol.ts';
@@ -59,7 +59,7 @@ export function randomOrigins(grid: TimeSeries, wanted: number): number[] {
   const { values, stepSeconds } = grid;
   const from = Math.floor(values.length * 0.75);
   const room = values.length - from - hourSeconds / stepSeconds;
-  const random = seeded(7);
+  const random = createRandom(7);
   const chosen = new Set<number>();
   for (let tries = 0; tries < wanted; tries += 1) chosen.add(from + Math.floor(random() * room));
   return [...chosen].sort((a, b) => a - b).map((index) => timeOf(grid, index));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { seeded } from '../../src/testing/demand.ts';
+import { createRandom } from '../../src/forecast/random.ts';
 
 /** The method whose forecasts are judged. */
 export const ours = 'headstart';
@@ -85,7 +85,7 @@ export function bootstrap(
   methods: readonly string[],
   { summary, draw = valueOf }: { summary: Summary; draw?: Draw },
 ): Record<string, { value: Interval; difference: Interval }> {
-  const random = seeded(7);
+  const random = createRandom(7);
   const draws: Record<string, number[]> = Object.fromEntries(methods.map((method) => [method, []]));
   for (let round = 0; round < rounds; round += 1) {
     const drawn = metrics.map(({ denominators }) => denominators.map(() => Math.floor(random() * denominators.length)));

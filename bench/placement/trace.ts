@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { seeded } from '../../src/testing/demand.ts';
+import { createRandom } from '../../src/forecast/random.ts';
 
 /** A clone to be: times in seconds from the start of the run. */
 export interface PlannedClone {
@@ -28,7 +28,7 @@ const maxSize = 40;
  * Bursts of several workloads, each of clones that end together, as windows do. Of the same seed always the same.
  */
 export function planTrace({ seed, arrivalSeconds, meanGapSeconds, medianSize }: TraceOptions): readonly PlannedClone[] {
-  const random = seeded(seed);
+  const random = createRandom(seed);
   const clones: PlannedClone[] = [];
   for (let at = 0; at < arrivalSeconds; at += -Math.log(1 - random()) * meanGapSeconds) {
     const size = Math.min(maxSize, Math.max(1, Math.round(medianSize * Math.exp(sizeSigma * normal(random)))));

@@ -2,7 +2,7 @@
 import ARIMA from 'arima';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { seeded } from '../testing/demand.ts';
+import { createRandom } from '../forecast/random.ts';
 import { airPassengers, lh } from '../testing/published-series.ts';
 import { arFromPartial, fitArima, runArima } from './arima-core.ts';
 import type { ArimaFit, ArimaOptions, ArimaOrder } from './arima-core.ts';
@@ -73,7 +73,7 @@ describe('published examples', () => {
 });
 
 describe('closed forms, within 1e-6', () => {
-  const random = seeded(4);
+  const random = createRandom(4);
   const noise = Float64Array.from({ length: 300 }, () => random() + random() - 1);
   const values = new Float64Array(300);
   for (let t = 1; t < 300; t += 1) values[t] = 0.7 * (values[t - 1] ?? 0) + (noise[t] ?? 0);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
 import { contestOf, track } from '../testing/contest.ts';
-import { seeded } from '../testing/demand.ts';
+import { createRandom } from '../forecast/random.ts';
 import { combineScores, mixParts, weightsBetween } from './combine.ts';
 import { drift } from './models/drift.ts';
 import { naive } from './models/naive.ts';
 import { scoreTracks } from './select.ts';
 
-const random = seeded(3);
+const random = createRandom(3);
 const noise = (): number[] => Array.from({ length: 240 }, () => 2 * random() - 1);
 const [a, b] = [noise(), noise()];
 const actual = a.map((value, index) => [100 + value + (b[index] ?? 0)]);

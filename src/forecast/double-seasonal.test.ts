@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import { seeded } from '../testing/demand.ts';
+import { createRandom } from '../forecast/random.ts';
 import { copyDoubleSeasonal, startDoubleSeasonal, stepDoubleSeasonal } from './double-seasonal.ts';
 
 const parameters = { alpha: 0.2, gamma: 0.05, delta: 0.3, omega: 0.15, phi: 0.6 };
 const [s1, s2] = [4, 12];
-const random = seeded(3);
+const random = createRandom(3);
 const y = Array.from(
   { length: 120 },
   (_, t) => 50 + 5 * Math.sin(t) + (t % s1) + 2 * (t % s2 === 0 ? 1 : 0) + random(),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
 import type { Sample } from '../series/time-series.ts';
-import { demandSeries, monday, samplesOf, seeded } from '../testing/demand.ts';
+import { demandSeries, monday, samplesOf } from '../testing/demand.ts';
+import { createRandom } from '../forecast/random.ts';
 import { createTargetForecaster } from './engine.ts';
 import type { Issued, TargetForecaster } from './engine.ts';
 import { defaultModelNames } from './registry.ts';
@@ -56,7 +57,7 @@ describe('a forecast', () => {
   });
 
   test('does not depend on the order of arrival, nor on repeated samples', () => {
-    const random = seeded(1);
+    const random = createRandom(1);
     const shuffled = [...samples, ...samples.slice(100, 300)].map((sample) => ({ sample, key: random() }));
     const other = createTargetForecaster(options);
     other.observe(shuffled.sort((a, b) => a.key - b.key).map(({ sample }) => sample));
@@ -258,7 +259,7 @@ describe('what has come due', () => {
 
 describe.each([1, 2, 3])('a steep ramp that comes at about the same time each day (seed %d)', (seed) => {
   // 100 to 350 within four minutes at 09:00, some minutes early or late, and slowly down again; days differ by 5 %.
-  const random = seeded(seed);
+  const random = createRandom(seed);
   const days = Array.from({ length: 11 }, () => ({
     ramp: 540 + Math.round((random() + random() - 1) * 4),
     level: 1 + 0.1 * (random() - 0.5),

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { at } from '../series/time-series.ts';
+import type { TimeSeries } from '../series/time-series.ts';
+
+/** The correction is chosen on forecasts of this much of the past, made this often: not always at the same minute. */
+export const judgedSeconds = 7 * 86_400;
+const originSeconds = 1500;
+const mostLeads = 4;
 
 /** How a forecast is corrected towards the level of the last observations. */
 export interface LevelRule {
@@ -172,4 +178,17 @@ function meanAbsoluteError(history: LevelHistory, terms: Terms, rule: LevelRule)
     count += 1;
   }
   return total / count;
+}
+
+/** Points of the past days to forecast from, and steps ahead to judge the forecasts at. */
+export function originsAndLeads(history: TimeSeries, horizonSteps: number): { origins: number[]; leads: number[] } {
+  const every = Math.max(1, Math.round(originSeconds / history.stepSeconds));
+  const judged = Math.ceil(judgedSeconds / history.stepSeconds);
+  const origins: number[] = [];
+  for (let index = Math.max(1, history.values.length - judged); index < history.values.length; index += every) {
+    origins.push(index);
+  }
+  const ratio = Math.max(1, horizonSteps) ** (1 / (mostLeads - 1));
+  const leads = Array.from({ length: mostLeads }, (_, index) => Math.round(ratio ** index) - 1);
+  return { origins, leads: [...new Set(leads)] };
 }

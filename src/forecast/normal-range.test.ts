@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from 'vitest';
-import { seeded } from '../testing/demand.ts';
+import { createRandom } from '../forecast/random.ts';
 import { normalRange } from './normal-range.ts';
 
 test.each<[string, number[], number, object | undefined]>([
@@ -13,7 +13,7 @@ test.each<[string, number[], number, object | undefined]>([
 });
 
 test('four hours of trouble in a day are not normal', () => {
-  const random = seeded(1);
+  const random = createRandom(1);
   const values = Float64Array.from({ length: 1440 }, (_, minute) => 0.2 + 0.02 * random() + (minute < 240 ? 5 : 0));
   const range = normalRange(values, 0.01);
   expect(range?.high).toBeLessThan(0.35);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import { seeded } from '../testing/demand.ts';
+import { createRandom } from '../forecast/random.ts';
 import { createOnlineLevels } from './online.ts';
 
 const setup = { levels: [0.5, 0.9], checkpoints: [0, 10], windowSteps: 3, gain: 0.01 };
@@ -47,7 +47,7 @@ describe('createOnlineLevels', () => {
 
   test('brings coverage to the level though the quantiles are wrong', () => {
     const online = createOnlineLevels({ levels: [0.8], checkpoints: [0], windowSteps: 0, gain: 0.005 });
-    const random = seeded(4);
+    const random = createRandom(4);
     let covered = 0;
     for (let step = 0; step < 6000; step += 1) {
       // The model takes demand to be uniform on [0, 1]; it is uniform on [0, 1.2].

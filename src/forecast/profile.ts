@@ -2,6 +2,7 @@
 import { dayOfWeek } from '../series/calendar.ts';
 import type { LocalCalendar } from '../series/calendar.ts';
 import { at } from '../series/time-series.ts';
+import type { TimeSeries } from '../series/time-series.ts';
 import { countPresent, robustMean } from './robust.ts';
 
 const daySeconds = 86_400;
@@ -247,5 +248,16 @@ export function smooth(slots: Float64Array, width: number): Float64Array {
     let total = 0;
     for (let index = from; index <= to; index += 1) total += at(slots, index);
     return total / (to - from + 1);
+  });
+}
+
+/** Feeds the profile the history, and notes what it expected of each point before it saw the point's day. */
+export function expectBefore({ values, startSeconds, stepSeconds }: TimeSeries, profile: DayProfile): Float64Array {
+  return values.map((value, index) => {
+    const now = startSeconds + index * stepSeconds;
+    profile.add(now, Number.NaN);
+    const expected = profile.isFirstDay(now) ? Number.NaN : profile.expected(now);
+    profile.add(now, value);
+    return expected;
   });
 }

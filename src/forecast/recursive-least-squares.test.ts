@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { seeded } from '../testing/demand.ts';
+import { createRandom } from '../forecast/random.ts';
 import { createLeastSquares, emptyLeastSquares } from './recursive-least-squares.ts';
 
 const size = 4;
 
 function points(seed: number, count: number): { row: Float64Array; value: number }[] {
-  const random = seeded(seed);
+  const random = createRandom(seed);
   return Array.from({ length: count }, () => {
     const row = Float64Array.from({ length: size }, (_, index) => (index === 0 ? 1 : random() - 0.5));
     return { row, value: 3 + 2 * (row[1] ?? 0) - (row[2] ?? 0) + 0.1 * random() };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
 import type { Sample } from '../series/time-series.ts';
-import { demandSeries, monday, samplesOf, seeded } from '../testing/demand.ts';
+import { demandSeries, monday, samplesOf } from '../testing/demand.ts';
+import { createRandom } from '../forecast/random.ts';
 import { createTargetForecaster } from './engine.ts';
 import type { TargetForecaster } from './engine.ts';
 import type { TargetOptions } from './target.ts';
@@ -55,7 +56,7 @@ describe('fits', () => {
 });
 
 describe('skill', () => {
-  const random = seeded(4);
+  const random = createRandom(4);
   let level = 100;
   const walk = Array.from({ length: 6 * 1440 }, (_, index) => {
     level = Math.max(10, level + 20 * (random() - 0.5));

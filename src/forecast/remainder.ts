@@ -5,8 +5,8 @@ import type { TimeSeries } from '../series/time-series.ts';
 import { transform, untransform } from './level.ts';
 import type { FitContext } from './model.ts';
 import { defaultShape, tuneShape } from './profile-tuning.ts';
-import { createDayProfile, restoreDayProfile } from './profile.ts';
-import type { DayProfile, DayProfileState } from './profile.ts';
+import { createDayProfile, expectBefore, restoreDayProfile } from './profile.ts';
+import type { DayProfileState } from './profile.ts';
 import { meanPresent } from './robust.ts';
 
 /** Added to demand before logarithms, as a share of mean demand. */
@@ -104,7 +104,7 @@ export function takeApart(history: TimeSeries, context: FitContext): TakenApart 
   values.forEach((value, index) => profile.add(startSeconds + index * stepSeconds, value));
   const shape = tuneShape(profile.days(), profile.slotSeconds, true);
   profile.reshape(shape);
-  const known = walk(history, createDayProfile(calendar, stepSeconds, shape));
+  const known = expectBefore(history, createDayProfile(calendar, stepSeconds, shape));
   const expected = known.map((value) => transform(value / scale.unit, scale.offset));
   const demand = values.map((value) => toScale(scale, value));
   const typical = meanPresent(demand);
@@ -143,15 +143,4 @@ export function restoreRemainder(state: RemainderState, { timeZone }: FitContext
       remainders.map((value, index) => fromScale(scale, value + takenOut(now + index * stepSeconds))),
     snapshot: () => ({ profile: profile.snapshot(), scale: { ...scale }, shape, now, stepSeconds, typical }),
   };
-}
-
-/** What the profile expected of each point before it saw the point's day. */
-function walk({ values, startSeconds, stepSeconds }: TimeSeries, profile: DayProfile): Float64Array {
-  return values.map((value, index) => {
-    const now = startSeconds + index * stepSeconds;
-    profile.add(now, Number.NaN);
-    const expected = profile.isFirstDay(now) ? Number.NaN : profile.expected(now);
-    profile.add(now, value);
-    return expected;
-  });
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import { seeded } from '../testing/demand.ts';
+import { createRandom } from '../forecast/random.ts';
 import { dot, fitHuber, fitRidge } from './ridge.ts';
 import type { Rows } from './ridge.ts';
 
 function lineRows(count: number, outlier = 0): Rows {
-  const random = seeded(8);
+  const random = createRandom(8);
   const features = new Float64Array(2 * count);
   const targets = new Float64Array(count);
   for (let index = 0; index < count; index += 1) {

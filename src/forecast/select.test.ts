@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
 import { contestOf, track } from '../testing/contest.ts';
-import { seeded } from '../testing/demand.ts';
+import { createRandom } from '../forecast/random.ts';
 import { drift } from './models/drift.ts';
 import { naive } from './models/naive.ts';
 import { refineRule, scoreTracks, selectScore } from './select.ts';
 
-const random = seeded(3);
+const random = createRandom(3);
 const noise = Array.from({ length: 240 }, () => 2 * random() - 1);
 const actual = noise.map((value) => [100 + value]);
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { createRandom } from '../forecast/random.ts';
 import type { Sample, TimeSeries } from '../series/time-series.ts';
 
 /** A made-up service. */
@@ -28,7 +29,7 @@ export const monday = 1_767_571_200;
 export function demandSeries(shape: DemandShape): TimeSeries {
   const { seed, days, stepSeconds, startSeconds = monday, mean = 100, noise = 0.05, wave = 0.5 } = shape;
   const { weekend = 1, gaps = 0, shift } = shape;
-  const random = seeded(seed);
+  const random = createRandom(seed);
   const values = Float64Array.from({ length: Math.round((days * 86_400) / stepSeconds) }, (_, index) => {
     const day = (startSeconds + index * stepSeconds) / 86_400;
     const weekday = (Math.floor(day) + 4) % 7;
@@ -49,15 +50,4 @@ export function samplesOf({ startSeconds, stepSeconds, values }: TimeSeries): Sa
   return Array.from(values, (value, index) => ({ timestamp: startSeconds + index * stepSeconds, value })).filter(
     ({ value }) => !Number.isNaN(value),
   );
-}
-
-/** mulberry32: uniform in [0, 1), the same for the same seed. */
-export function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let hash = Math.imul(state ^ (state >>> 15), 1 | state);
-    hash = (hash + Math.imul(hash ^ (hash >>> 7), 61 | hash)) ^ hash;
-    return ((hash ^ (hash >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

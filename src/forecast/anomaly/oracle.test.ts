@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { seeded } from '../../testing/demand.ts';
+import { createRandom } from '../../forecast/random.ts';
 import { averagePathLength, growIsolationForest, isolationScore } from './isolation-forest.ts';
 import { fitOneClassSvm, svmDecision } from './one-class-svm.ts';
 
@@ -22,7 +22,7 @@ const rows = Float64Array.from(oracle.rows.flat());
 
 /** Two normal-looking columns, and one row far away. */
 function cloud(seed: number): Float64Array {
-  const random = seeded(seed);
+  const random = createRandom(seed);
   return Float64Array.from({ length: 600 }, () => random() + random() + random() - 1.5);
 }
 

@@ -2,19 +2,14 @@
 import { localCalendar } from '../../series/calendar.ts';
 import { at } from '../../series/time-series.ts';
 import type { TimeSeries } from '../../series/time-series.ts';
-import { advance, chooseRule, transform, untransform } from '../level.ts';
+import { advance, chooseRule, originsAndLeads, transform, untransform } from '../level.ts';
 import type { Level, LevelRule } from '../level.ts';
 import type { CannotFit, FitContext, FittedModel, Model, ModelState } from '../model.ts';
 import { defaultShape, tuneShape } from '../profile-tuning.ts';
-import { createDayProfile, restoreDayProfile } from '../profile.ts';
+import { createDayProfile, expectBefore, restoreDayProfile } from '../profile.ts';
 import type { DayProfile, DayProfileState, ProfileShape } from '../profile.ts';
 import { refuseShort } from '../refusals.ts';
 import { meanPresent } from '../robust.ts';
-
-/** The correction is chosen on forecasts of this much of the past, made this often: not always at the same minute. */
-const judgedSeconds = 7 * 86_400;
-const originSeconds = 1500;
-const mostLeads = 4;
 
 /**
  * The seasonal profile moved to the level of the last minutes, by a ratio or a difference that decays. How the level
@@ -28,7 +23,7 @@ function fit(history: TimeSeries, context: FitContext): FittedModel | CannotFit 
   if (refusal !== undefined) return refusal;
   const shape = tune(history, context);
   const profile = createDayProfile(localCalendar(context.timeZone), history.stepSeconds, shape);
-  const known = walk(history, profile);
+  const known = expectBefore(history, profile);
   const neverNegative = history.values.every((value) => !(value < 0));
   const scale = meanPresent(history.values.map(Math.abs));
   const rule = chooseRule(
@@ -137,27 +132,4 @@ function tune(history: TimeSeries, { timeZone }: FitContext): ProfileShape {
   const profile = createDayProfile(localCalendar(timeZone), history.stepSeconds, defaultShape);
   history.values.forEach((value, index) => profile.add(history.startSeconds + index * history.stepSeconds, value));
   return tuneShape(profile.days(), profile.slotSeconds, true);
-}
-
-/** Feeds the profile the history, and notes what it expected of each point before it saw the point's day. */
-function walk({ values, startSeconds, stepSeconds }: TimeSeries, profile: DayProfile): Float64Array {
-  return values.map((value, index) => {
-    const now = startSeconds + index * stepSeconds;
-    profile.add(now, Number.NaN);
-    const expected = profile.isFirstDay(now) ? Number.NaN : profile.expected(now);
-    profile.add(now, value);
-    return expected;
-  });
-}
-
-function originsAndLeads(history: TimeSeries, horizonSteps: number): { origins: number[]; leads: number[] } {
-  const every = Math.max(1, Math.round(originSeconds / history.stepSeconds));
-  const judged = Math.ceil(judgedSeconds / history.stepSeconds);
-  const origins: number[] = [];
-  for (let index = Math.max(1, history.values.length - judged); index < history.values.length; index += every) {
-    origins.push(index);
-  }
-  const ratio = Math.max(1, horizonSteps) ** (1 / (mostLeads - 1));
-  const leads = Array.from({ length: mostLeads }, (_, index) => Math.round(ratio ** index) - 1);
-  return { origins, leads: [...new Set(leads)] };
 }

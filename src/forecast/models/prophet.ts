@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { at, endSeconds } from '../../series/time-series.ts';
 import type { TimeSeries } from '../../series/time-series.ts';
-import { advance, chooseRule, transform, untransform } from '../level.ts';
+import { advance, chooseRule, judgedSeconds, originsAndLeads, transform, untransform } from '../level.ts';
 import type { Level, LevelRule } from '../level.ts';
 import type { CannotFit, FitContext, FittedModel, Model, ModelState } from '../model.ts';
 import { curveOf, fitCurve, trendAt, trendWidth, unitOf } from '../prophet-curve.ts';
@@ -14,11 +14,6 @@ import { meanPresent } from '../robust.ts';
 
 /** Waves change over the seasons: no more of the past than this is learnt from. */
 const longestSeconds = 56 * 86_400;
-
-/** What decays to the curve is chosen on forecasts of this much of the past, made this often. */
-const judgedSeconds = 7 * 86_400;
-const originSeconds = 1500;
-const mostLeads = 4;
 
 /**
  * Prophet's form (Taylor & Letham 2018, "Forecasting at Scale"): a piecewise linear trend with change points, waves of
@@ -161,16 +156,4 @@ function chooseDecay(
     { demand: values, profile: curve, stepSeconds, scale: setup.scale, origins: later, leads },
     setup.neverNegative,
   );
-}
-
-function originsAndLeads(history: TimeSeries, horizonSteps: number): { origins: number[]; leads: number[] } {
-  const every = Math.max(1, Math.round(originSeconds / history.stepSeconds));
-  const judged = Math.ceil(judgedSeconds / history.stepSeconds);
-  const origins: number[] = [];
-  for (let index = Math.max(1, history.values.length - judged); index < history.values.length; index += every) {
-    origins.push(index);
-  }
-  const ratio = Math.max(1, horizonSteps) ** (1 / (mostLeads - 1));
-  const leads = Array.from({ length: mostLeads }, (_, index) => Math.round(ratio ** index) - 1);
-  return { origins, leads: [...new Set(leads)] };
 }

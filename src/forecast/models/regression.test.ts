@@ -3,7 +3,8 @@ import { RandomForestRegression } from 'ml-random-forest';
 import { describe, expect, test } from 'vitest';
 import { localCalendar } from '../../series/calendar.ts';
 import type { TimeSeries } from '../../series/time-series.ts';
-import { demandSeries, monday, samplesOf, seeded } from '../../testing/demand.ts';
+import { demandSeries, monday, samplesOf } from '../../testing/demand.ts';
+import { createRandom } from '../../forecast/random.ts';
 import { createTargetForecaster } from '../engine.ts';
 import { growForest } from '../forest.ts';
 import type { BlockedRows } from '../forest.ts';
@@ -165,7 +166,7 @@ describe('prophet', () => {
 });
 
 function rowsOf(count: number, target: (x: readonly number[]) => number): BlockedRows {
-  const random = seeded(4);
+  const random = createRandom(4);
   const table = Array.from({ length: count }, () => [random(), random(), random()]);
   return {
     width: 3,
@@ -178,7 +179,7 @@ function rowsOf(count: number, target: (x: readonly number[]) => number): Blocke
 
 describe('forests', () => {
   test('of noise say nothing', () => {
-    const random = seeded(9);
+    const random = createRandom(9);
     const { factor, grove } = growForest(
       rowsOf(600, () => random() - 0.5),
       { trees: 20, growth: { depth: 6, leastRows: 5 }, seed: 1 },
