@@ -329,9 +329,8 @@ describe.concurrent('the life of clones', () => {
     const [first, second] = await pods.clonesOf('shop');
     if (first === undefined || second === undefined) throw new Error('two clones were Ready');
     const isServed = async (name: string) => (await endpoints()).get(name);
-    // The controller of EndpointSlices waits longer after each try that came before its caches.
     for (const { name } of [first, second]) {
-      await expect.poll(async () => await isServed(name), { timeout: 45_000, interval: 200 }).toBe(true);
+      await expect.poll(async () => await isServed(name), { timeout: 20_000, interval: 200 }).toBe(true);
     }
 
     // As the containers of a real pod would while they end: the pod stays for a while after its deletion.
