@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { at } from '../series/time-series.ts';
+import { median } from './robust.ts';
 
 /** Between these a quantity usually is. */
 export interface NormalRange {
@@ -29,10 +29,4 @@ export function normalRange(values: Float64Array, leastWidth: number): NormalRan
   const spread = sigmaOfMad * median(present.map((value) => Math.abs(value - center)));
   const width = Math.max(deviations * spread, leastShare * Math.abs(center), leastWidth);
   return { low: center - width, high: center + width };
-}
-
-function median(values: Float64Array): number {
-  const sorted = values.toSorted();
-  const middle = sorted.length / 2;
-  return (at(sorted, Math.ceil(middle) - 1) + at(sorted, Math.floor(middle))) / 2;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { at } from '../series/time-series.ts';
+import { solveSymmetric } from './normal-equations.ts';
 
 /** Rows of a regression; the first column is the constant 1. */
 export interface Rows {
@@ -31,7 +32,7 @@ export function fitRidge(rows: Rows, ridge: number): Float64Array {
     // A feature that never varies gets no coefficient.
     matrix[place] = at(matrix, place) + total * (variance > 1e-10 ? ridge * variance : 1);
   }
-  return solve(matrix, vector, width);
+  return solveSymmetric(matrix, vector);
 }
 
 /** Ridge regression in which outliers count less: `rounds` times weighted anew (Huber's weights). */
@@ -136,28 +137,4 @@ function addProducts(matrix: Float64Array, rows: Float64Array, { width, w0, w1, 
         c * (rows[third + other] ?? 0);
     }
   }
-}
-
-/** Solves by Cholesky's decomposition of the lower triangle, in place. */
-function solve(matrix: Float64Array, vector: Float64Array, width: number): Float64Array {
-  const entry = (row: number, column: number): number => at(matrix, row * width + column);
-  for (let row = 0; row < width; row += 1) {
-    for (let column = 0; column <= row; column += 1) {
-      let sum = entry(row, column);
-      for (let other = 0; other < column; other += 1) sum -= entry(row, other) * entry(column, other);
-      matrix[row * width + column] = row === column ? Math.sqrt(Math.max(sum, 1e-12)) : sum / entry(column, column);
-    }
-  }
-  const solution = vector.slice();
-  for (let row = 0; row < width; row += 1) {
-    let sum = at(solution, row);
-    for (let other = 0; other < row; other += 1) sum -= entry(row, other) * at(solution, other);
-    solution[row] = sum / entry(row, row);
-  }
-  for (let row = width - 1; row >= 0; row -= 1) {
-    let sum = at(solution, row);
-    for (let other = row + 1; other < width; other += 1) sum -= entry(other, row) * at(solution, other);
-    solution[row] = sum / entry(row, row);
-  }
-  return solution;
 }

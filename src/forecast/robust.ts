@@ -85,3 +85,10 @@ function sum(values: Float64Array, count: number): number {
   for (let index = 0; index < count; index += 1) total += at(values, index);
   return total;
 }
+
+/** The middle value, or the mean of the two middle ones; NaN for none. */
+export function median(values: Iterable<number>): number {
+  const sorted = Float64Array.from(values).sort();
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? at(sorted, middle) : (at(sorted, middle - 1) + at(sorted, middle)) / 2;
+}

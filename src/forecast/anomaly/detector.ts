@@ -2,11 +2,12 @@
 // The ensemble behind `headstart detect`. Everything here goes forward in time: a score uses the rows up to its own.
 import type { Sample } from '../../series/time-series.ts';
 import { localCalendar } from '../../series/calendar.ts';
+import { median } from '../robust.ts';
 import { createLearnedNormal } from './learned.ts';
 import { createNovelty } from './novelty.ts';
 import { detectorNames, rarity } from './rarity.ts';
 import type { DetectorName } from './rarity.ts';
-import { createPeriodForecast, median, PastSamples } from './residual.ts';
+import { createPeriodForecast, PastSamples } from './residual.ts';
 import { createRestPeriod } from './rest.ts';
 import { createRobustZ } from './robust-z.ts';
 import { createShapeNovelty } from './shape.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Liu, Ting & Zhou, "Isolation Forest", ICDM 2008: what few random cuts set apart from the rest is odd.
 import { at } from '../../series/time-series.ts';
-import { randomNumbers } from './random.ts';
+import { createRandom } from '../random.ts';
 
 /** A tree in flat arrays, the root first; `left[node]` is -1 for a leaf. */
 export interface IsolationTree {
@@ -43,7 +43,7 @@ export function growIsolationForest(
   options: IsolationForestOptions = {},
 ): IsolationForest {
   const count = Math.floor(rows.length / columns);
-  const random = randomNumbers(options.seed ?? 1);
+  const random = createRandom(options.seed ?? 1);
   const sampleSize = Math.min(options.sampleSize ?? defaultSampleSize, count);
   const order = Int32Array.from({ length: count }, (_, index) => index);
   const trees = Array.from({ length: options.trees ?? defaultTrees }, () => {

@@ -5,7 +5,7 @@ import { growIsolationForest, isolationScore } from './isolation-forest.ts';
 import type { IsolationForest } from './isolation-forest.ts';
 import { fitOneClassSvm, svmDecision } from './one-class-svm.ts';
 import type { OneClassSvm } from './one-class-svm.ts';
-import { randomNumbers } from './random.ts';
+import { createRandom } from '../random.ts';
 
 /** Rows before the first fit, and how much more there must be for the next. */
 const firstFit = 150;
@@ -44,7 +44,7 @@ interface Fitted {
 /** @param columns numbers in a row */
 export function createLearnedNormal(columns: number): LearnedNormal {
   const reservoir: Float64Array[] = [];
-  const random = randomNumbers(7);
+  const random = createRandom(7);
   let [seen, next] = [0, firstFit];
   let fitted: Fitted | undefined;
   return {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The causal forecast whose residual the detectors look at: the median of the same time on the periods before.
-import { at } from '../../series/time-series.ts';
+import { median } from '../robust.ts';
 
 /** A sample may stand in for one that is so many sampling steps later. */
 const nearSteps = 1.5;
@@ -67,11 +67,4 @@ export function createPeriodForecast(past: PastSamples, periodSeconds: number, p
       return median(found);
     },
   };
-}
-
-/** The middle value, or the mean of the two middle ones; NaN for none. */
-export function median(values: readonly number[]): number {
-  const sorted = Float64Array.from(values).sort();
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? at(sorted, middle) : (at(sorted, middle - 1) + at(sorted, middle)) / 2;
 }
